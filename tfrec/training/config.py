@@ -1,0 +1,107 @@
+"""What a training run is: one frozen dataclass, and the process-wide switches."""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+OPTIMIZERS = ("adam", "adamw", "adagrad")
+MODES = ("max", "min")
+# A change of these does not change the numbers, so a resumed run may differ in them.
+OPERATIONAL_FIELDS = frozenset(
+    {"checkpoint_every_steps", "log_every_steps", "tensorboard"}
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of `tfrec.training.fit`. Defaults are ours unless they say otherwise.
+
+    Args:
+        optimizer: "adam", "adamw" or "adagrad", all with row-sparse tables.
+        learning_rate: constant step size (Adam's default in Kingma & Ba 2015).
+        weight_decay: decoupled decay, "adamw" only; of a table's touched rows only.
+        epochs: the most epochs that are run.
+        steps_per_epoch: cuts each epoch's data set; None takes all of it.
+        patience: epochs without a better `monitor` before stopping; None never stops.
+        monitor: the metric of `task.validate()` that chooses the best epoch; None
+            keeps the last epoch's weights.
+        mode: "max" when a larger `monitor` is better, "min" otherwise.
+        seed: of the initial weights, the step's random draws and everything else.
+        checkpoint_every_steps: steps between checkpoints; 0 writes at epoch ends only.
+        log_every_steps: steps between two reads of the losses from the device.
+        mixed_precision: bfloat16 activations, float32 variables.
+        deterministic: same bytes from the same seed (TensorFlow's op determinism).
+        tensorboard: write scalars to `<output_dir>/tensorboard`.
+    Raises: ValueError: a field is outside its range.
+    """
+
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    epochs: int = 1
+    steps_per_epoch: int | None = None
+    patience: int | None = None
+    monitor: str | None = None
+    mode: str = "max"
+    seed: int = 0
+    checkpoint_every_steps: int = 1000
+    log_every_steps: int = 50
+    mixed_precision: bool = False
+    deterministic: bool = True
+    tensorboard: bool = True
+
+    def __post_init__(self) -> None:
+        _require(self, "optimizer", self.optimizer in OPTIMIZERS, f"in {OPTIMIZERS}")
+        _require(self, "mode", self.mode in MODES, f"in {MODES}")
+        _require(self, "learning_rate", self.learning_rate > 0, "> 0")
+        _require(self, "weight_decay", self.weight_decay >= 0, ">= 0")
+        if self.optimizer != "adamw":
+            _require(
+                self,
+                "weight_decay",
+                self.weight_decay == 0,
+                '0 unless optimizer="adamw"',
+            )
+        if self.patience is not None:
+            _require(self, "patience", self.patience >= 1, "None or >= 1")
+            _require(
+                self, "monitor", self.monitor is not None, "set when patience is set"
+            )
+        if self.steps_per_epoch is not None:
+            _require(self, "steps_per_epoch", self.steps_per_epoch >= 1, "None or >= 1")
+        _require(self, "epochs", self.epochs >= 1, ">= 1")
+        _require(self, "seed", 0 <= self.seed < 2**31, "in [0, 2**31)")
+        _require(
+            self, "checkpoint_every_steps", self.checkpoint_every_steps >= 0, ">= 0"
+        )
+        _require(self, "log_every_steps", self.log_every_steps >= 1, ">= 1")
+
+    def numeric_fields(self) -> dict[str, object]:
+        """The fields that decide the weights: a checkpoint resumes only under these."""
+        fields = dataclasses.asdict(self)
+        return {k: v for k, v in fields.items() if k not in OPERATIONAL_FIELDS}
+
+
+def configure(config: TrainingConfig) -> None:
+    """Sets seeds, determinism and precision for the process; before any model is built.
+
+    Raises: RuntimeError: Keras runs on a backend other than TensorFlow.
+    """
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise RuntimeError(
+            "The Keras backend must be TensorFlow: set KERAS_BACKEND=tensorflow "
+            f"before Python starts. Received: keras.backend.backend()={backend!r}"
+        )
+    keras.utils.set_random_seed(config.seed)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.config.set_dtype_policy(
+        "mixed_bfloat16" if config.mixed_precision else "float32"
+    )
+
+
+def _require(config: TrainingConfig, name: str, holds: bool, rule: str) -> None:
+    if not holds:
+        raise ValueError(f"`{name}` must be {rule}. Received: {getattr(config, name)}")
