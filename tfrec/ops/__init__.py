@@ -5,8 +5,8 @@ from tfrec.ops.bitmap import empty_bitmap
 from tfrec.ops.bucket_grid import bucket_grid
 from tfrec.ops.bucketed import bucketed
 from tfrec.ops.bucketed_layer import Bucketed
-from tfrec.ops.graph_expand import graph_expand
-from tfrec.ops.visited_insert import visited_insert
+from tfrec.ops.graph_expand import graph_expand, graph_expand_reference
+from tfrec.ops.visited_insert import visited_insert, visited_insert_reference
 
 __all__ = [
     "Bucketed",
@@ -14,7 +14,9 @@ __all__ = [
     "bucketed",
     "empty_bitmap",
     "graph_expand",
+    "graph_expand_reference",
     "library_path",
     "load_library",
     "visited_insert",
+    "visited_insert_reference",
 ]

@@ -17,9 +17,9 @@ _BUILT_FOR = re.compile(rb"tfrec is built for TensorFlow ([^;]{1,64});")
 def library_path() -> str:
     """Returns the absolute path of the op library.
 
-    It lies beside this file; the environment variable `TFREC_OPS_LIBRARY` names another.
-    A process that loads an exported model without this package passes the path to
-    `tf.load_op_library`.
+    It lies beside this file, unless the environment variable `TFREC_OPS_LIBRARY` names
+    another. A process that loads an exported model without this package passes the path
+    to `tf.load_op_library`.
 
     Raises: ImportError: there is no such file.
     """
@@ -28,8 +28,8 @@ def library_path() -> str:
     if not path.is_file():
         source = f"{_ENVIRONMENT_VARIABLE} names it" if override else "not built yet"
         raise ImportError(
-            f"The op library must be a file ({source}); `pip install -e .` in a checkout "
-            f"builds it. Received: {path}"
+            f"The op library must be a file ({source}); `pip install -e .` in a "
+            f"checkout builds it. Received: {path}"
         )
     return str(path.absolute())
 
