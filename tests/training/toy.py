@@ -53,3 +53,10 @@ def make_dataset(epoch: int) -> tf.data.Dataset:
     ids, labels = examples(np.random.default_rng(epoch), BATCH_SIZE * STEPS)
     batches = {"history": {"item": ids}, "labels": labels}
     return tf.data.Dataset.from_tensor_slices(batches).batch(BATCH_SIZE, True)
+
+
+def factory():
+    """For `two_workers`: the task as that script wants it."""
+    config = training.TrainingConfig(learning_rate=0.01, seed=7)
+    training.configure(config)
+    return ToyTask(), lambda _: make_dataset(0).concatenate(make_dataset(1)), config

@@ -1,5 +1,7 @@
 """Embedding table whose gradient stays sparse, also under mixed precision."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -23,8 +25,12 @@ class Embedding(keras.layers.Layer):
     """
 
     def __init__(
-        self, input_dim, output_dim, embeddings_initializer="uniform", **kwargs
-    ):
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: str | keras.initializers.Initializer = "uniform",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if input_dim < 1 or output_dim < 1:
             raise ValueError(
@@ -36,7 +42,7 @@ class Embedding(keras.layers.Layer):
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
         self.supports_jit = False
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Creates the table, float32 whatever the compute dtype is."""
         self.embeddings = self.add_weight(
             name="embeddings",
@@ -45,17 +51,17 @@ class Embedding(keras.layers.Layer):
             autocast=False,
         )
 
-    def call(self, ids):
+    def call(self, ids: tf.Tensor) -> tf.Tensor:
         """Rows of `ids`; zeros where the id is 0."""
         vectors = tf.cast(tf.gather(self.embeddings.value, ids), self.compute_dtype)
         is_real = tf.cast(ids != 0, self.compute_dtype)
         return vectors * is_real[..., tf.newaxis]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         """`(*input_shape, output_dim)`."""
         return (*input_shape, self.output_dim)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """The constructor's arguments."""
         return {
             **super().get_config(),

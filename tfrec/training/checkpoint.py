@@ -126,7 +126,7 @@ class CheckpointStore:
         for path in checkpoints[-NUM_KEPT:]:
             meta = artifacts.load(path, kind=KIND, format=FORMAT, verify=False)
             best = meta["state"]["best_epoch"]
-            if best is not None:
+            if best >= 0:
                 kept.add(self.folder / f"best-{best:05d}")
         for path in set(self._folders()) - kept:
             shutil.rmtree(path)
@@ -141,9 +141,9 @@ def _signature(variables: list[keras.Variable]) -> list[str]:
     return [f"{v.name} {tuple(v.shape)} {v.dtype}" for v in variables]
 
 
-def _difference(ours, theirs) -> str:
+def _difference(ours: dict | list, theirs: dict | list) -> str:
     """What differs, ours against the checkpoint's; only the differing entries."""
-    if isinstance(ours, dict):
+    if isinstance(ours, dict) and isinstance(theirs, dict):
         names = sorted(
             name
             for name in {*ours, *theirs}

@@ -62,7 +62,7 @@ def replica_share(batch: Batch) -> Batch:
         return batch
     replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
 
-    def rows(tensor):
+    def rows(tensor: tf.Tensor) -> tf.Tensor:
         size = tensor.shape[0] or tf.shape(tensor)[0]
         tf.debugging.assert_equal(
             size % num_replicas,
@@ -94,8 +94,12 @@ def worker_mean(
     if distribution.num_replicas_in_sync == 1 or not values:
         return values
     tensors = {name: tf.constant(value, tf.float64) for name, value in values.items()}
-    means = tf.function(lambda: distribution.run(lambda: replica_mean(tensors)))()
+
+    @tf.function(autograph=False)
+    def means() -> dict[str, tf.Tensor]:
+        return distribution.run(replica_mean, args=(tensors,))
+
     local = tf.nest.map_structure(
-        lambda value: distribution.experimental_local_results(value)[0], means
+        lambda value: distribution.experimental_local_results(value)[0], means()
     )
     return {name: float(value) for name, value in local.items()}

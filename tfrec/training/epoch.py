@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
+import pathlib
 import time
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -51,7 +53,7 @@ class EpochRunner:
         self._state = state
         self._reporting = reporting
         self._step: TrainStep | None = None
-        self._element_spec = None
+        self._element_spec: Any = None
         self._unread: list[dict[str, tf.Tensor]] = []
         self._unread_examples = 0
         self._clock = 0.0
@@ -81,7 +83,7 @@ class EpochRunner:
             )
         self._close()
 
-    def _train_step(self, element_spec) -> TrainStep:
+    def _train_step(self, element_spec: Any) -> TrainStep:
         if self._step is None or element_spec != self._element_spec:
             self._element_spec = element_spec
             self._step = make_train_step(
@@ -135,7 +137,7 @@ class EpochRunner:
         reporting.progress.advance(state.epoch, state.step, losses, rate)
         reporting.scalars.write("loss", losses, state.iteration)
         speed = {
-            "learning_rate": float(self._optimizer.learning_rate),
+            "learning_rate": float(self._optimizer.learning_rate.numpy()),
             "examples_per_second": rate,
         }
         reporting.scalars.write("train", speed, state.iteration)
@@ -155,7 +157,7 @@ class EpochRunner:
         if reporting.interrupt.is_set and not state.finished:
             raise TrainingInterrupted(self._how_to_resume(path))
 
-    def _how_to_resume(self, path) -> str:
+    def _how_to_resume(self, path: pathlib.Path) -> str:
         return (
             f"Training was interrupted at step {self._state.step} of epoch "
             f"{self._state.epoch}. The checkpoint is {path}; run the same command "

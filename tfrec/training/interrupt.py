@@ -2,6 +2,8 @@
 
 import signal
 import threading
+from types import FrameType
+from typing import Any
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -16,7 +18,7 @@ class InterruptFlag:
 
     def __init__(self) -> None:
         self.is_set = False
-        self._previous = None
+        self._previous: Any = None
 
     def __enter__(self) -> "InterruptFlag":
         if threading.current_thread() is threading.main_thread():
@@ -27,7 +29,7 @@ class InterruptFlag:
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
 
-    def _note(self, number, frame) -> None:
+    def _note(self, number: int, frame: FrameType | None) -> None:
         if self.is_set:
             raise KeyboardInterrupt
         self.is_set = True

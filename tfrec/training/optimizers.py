@@ -8,20 +8,27 @@ Dense gradients take Keras's own path. Under `tf.distribute` Keras sums the work
 gradients first; for slices that is their concatenation, summed by row here.
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from tfrec.training.config import TrainingConfig
 
 
-class RowSparseMixin:
-    """Adds the row-sparse update to a Keras optimiser; put it before that class.
+class RowSparse(keras.optimizers.Optimizer):
+    """Adds the row-sparse update to a Keras optimiser; a base before that one.
 
     A subclass supplies `_row_deltas(rows, gradient, variable, learning_rate)`, which
     updates its slots at `rows` and returns what is subtracted from the variable there.
     """
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self,
+        gradient: tf.Tensor | tf.IndexedSlices,
+        variable: tf.Variable,
+        learning_rate: tf.Tensor,
+    ) -> None:
         """One variable's update; `gradient` is dense or `tf.IndexedSlices`."""
         rate = tf.cast(learning_rate, variable.dtype)
         decay = rate * (self.weight_decay or 0.0)
@@ -39,17 +46,17 @@ class RowSparseMixin:
             resource=variable.handle, indices=rows, updates=deltas
         )
 
-    def _apply_weight_decay(self, variables):
+    def _apply_weight_decay(self, variables: list) -> None:
         """Nothing: Keras decays whole tables here, `update_step` what it touches."""
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """The constructor's arguments."""
         config = super().get_config()
         return {name: config[name] for name in self._config_fields}
 
 
 @keras.saving.register_keras_serializable(package="tfrec")
-class Adam(RowSparseMixin, keras.optimizers.Adam):
+class Adam(RowSparse, keras.optimizers.Adam):
     """Adam (Kingma & Ba 2015) with row-sparse tables; `weight_decay` is decoupled.
 
     Args: those of `keras.optimizers.Adam` that have a row-sparse meaning.
@@ -66,13 +73,13 @@ class Adam(RowSparseMixin, keras.optimizers.Adam):
 
     def __init__(
         self,
-        learning_rate=1e-3,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-7,
-        weight_decay=None,
-        name="adam",
-    ):
+        learning_rate: float = 1e-3,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        weight_decay: float | None = None,
+        name: str = "adam",
+    ) -> None:
         super().__init__(
             learning_rate=learning_rate,
             beta_1=beta_1,
@@ -82,7 +89,13 @@ class Adam(RowSparseMixin, keras.optimizers.Adam):
             name=name,
         )
 
-    def _row_deltas(self, rows, gradient, variable, rate):
+    def _row_deltas(
+        self,
+        rows: tf.Tensor,
+        gradient: tf.Tensor,
+        variable: tf.Variable,
+        rate: tf.Tensor,
+    ) -> tf.Tensor:
         index = self._get_variable_index(variable)
         momentum, velocity = self._momentums[index].value, self._velocities[index].value
         m = _gather(momentum, rows)
@@ -104,25 +117,31 @@ class AdamW(Adam):
     A table's row decays in the steps that touch it, so a rare row decays less often.
     """
 
-    def __init__(self, learning_rate=1e-3, weight_decay=4e-3, name="adamw", **kwargs):
+    def __init__(
+        self,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 4e-3,
+        name: str = "adamw",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             learning_rate=learning_rate, weight_decay=weight_decay, name=name, **kwargs
         )
 
 
 @keras.saving.register_keras_serializable(package="tfrec")
-class Adagrad(RowSparseMixin, keras.optimizers.Adagrad):
+class Adagrad(RowSparse, keras.optimizers.Adagrad):
     """AdaGrad (Duchi et al. 2011); row-sparse it equals the dense one exactly."""
 
     _config_fields = ("name", "learning_rate", "initial_accumulator_value", "epsilon")
 
     def __init__(
         self,
-        learning_rate=1e-3,
-        initial_accumulator_value=0.1,
-        epsilon=1e-7,
-        name="adagrad",
-    ):
+        learning_rate: float = 1e-3,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        name: str = "adagrad",
+    ) -> None:
         super().__init__(
             learning_rate=learning_rate,
             initial_accumulator_value=initial_accumulator_value,
@@ -130,7 +149,13 @@ class Adagrad(RowSparseMixin, keras.optimizers.Adagrad):
             name=name,
         )
 
-    def _row_deltas(self, rows, gradient, variable, rate):
+    def _row_deltas(
+        self,
+        rows: tf.Tensor,
+        gradient: tf.Tensor,
+        variable: tf.Variable,
+        rate: tf.Tensor,
+    ) -> tf.Tensor:
         accumulator = self._accumulators[self._get_variable_index(variable)].value
         total = _gather(accumulator, rows) + tf.square(gradient)
         _scatter(accumulator, rows, total)

@@ -19,7 +19,7 @@ class TrainingState:
         iteration: steps done over all epochs.
         loss_sums: each loss summed over the steps of the running epoch.
         history: one record a finished epoch.
-        best_epoch: index of the best epoch so far, None before the first.
+        best_epoch: index of the best epoch so far, -1 before the first.
         best_metrics: what `task.validate()` returned there.
         stale_epochs: epochs since the best one.
         seconds: time spent in training steps, over all resumed parts.
@@ -32,7 +32,7 @@ class TrainingState:
     iteration: int = 0
     loss_sums: dict[str, float] = dataclasses.field(default_factory=dict)
     history: list[Record] = dataclasses.field(default_factory=list)
-    best_epoch: int | None = None
+    best_epoch: int = -1
     best_metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     stale_epochs: int = 0
     seconds: float = 0.0
@@ -76,7 +76,7 @@ class TrainingState:
                 f"`monitor` {config.monitor!r} must be a finite metric of "
                 f"task.validate(). Received: {dict(metrics)}"
             )
-        if self.best_epoch is None:
+        if self.best_epoch < 0:
             return True
         best = self.best_metrics[config.monitor]
         return value > best if config.mode == "max" else value < best

@@ -1,6 +1,7 @@
 """The compiled training step: the task's losses, their gradients, one update."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -16,7 +17,7 @@ def make_train_step(
     optimizer: keras.optimizers.Optimizer,
     strategy: tf.distribute.Strategy,
     seed: int,
-    element_spec,
+    element_spec: Any,
 ) -> TrainStep:
     """A `tf.function` from a global batch to the losses' means over it.
 
