@@ -26,7 +26,7 @@ class ArtifactError(ValueError):
 def sha256(path: str | os.PathLike) -> str:
     """Returns the hex sha256 of a file, read in pieces."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with pathlib.Path(path).open("rb") as file:
         while piece := file.read(_CHUNK_BYTES):
             digest.update(piece)
     return digest.hexdigest()
@@ -36,16 +36,17 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes `value` as JSON to a temporary sibling, flushes it and renames it."""
     path = pathlib.Path(path)
     text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = pathlib.Path(name)
     try:
-        with open(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     except BaseException:
-        pathlib.Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     _fsync(path.parent)
 
@@ -82,7 +83,7 @@ def create(
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = pathlib.Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
-        os.chmod(folder, 0o777 & ~_umask())
+        folder.chmod(0o777 & ~_umask())
         yield folder
         extra = dict(meta or {})
         files = _describe(folder, extra.pop("files", {}))
@@ -105,7 +106,9 @@ def load(
         kind: the kind that it must have.
         format: the newest layout that the caller reads.
         verify: whether sizes and sha256 of all files are compared too.
+
     Returns: the content of `meta.json`.
+
     Raises:
         FileNotFoundError: there is no `meta.json`.
         ArtifactError: kind, format, a name, a size or a checksum is not as it must be.
@@ -200,12 +203,12 @@ def _publish(folder: pathlib.Path, path: pathlib.Path, overwrite: bool) -> None:
     aside = None
     if overwrite and path.exists():
         aside = pathlib.Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        os.rename(path, aside / "old")
+        path.rename(aside / "old")
     try:
-        os.rename(folder, path)
+        folder.rename(path)
     except OSError as error:
         if aside is not None:
-            os.rename(aside / "old", path)
+            (aside / "old").rename(path)
             aside.rmdir()
         raise ArtifactError(f"`{path}` must be free. Received: {error}") from error
     _fsync(path.parent)

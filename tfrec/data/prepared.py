@@ -51,32 +51,37 @@ class PreparedDataset:
 
     @property
     def interactions(self) -> Table:
+        """The rows of users and items, grouped by user in time order."""
         return self.tables["interactions"]
 
     @property
     def items(self) -> Table | None:
+        """One row an item, or None."""
         return self.tables.get("items")
 
     @property
     def users(self) -> Table | None:
+        """One row a user, or None."""
         return self.tables.get("users")
 
     @property
     def num_users(self) -> int:
+        """Users have ids 1 to this."""
         return self.meta["num_users"]
 
     @property
     def num_items(self) -> int:
+        """Items have ids 1 to this."""
         return self.meta["num_items"]
 
     @property
     def time_column(self) -> str | None:
-        """The column that orders a user's rows: `order`, else `timestamp`, else None."""
+        """What orders a user's rows: `order`, else `timestamp`, else None."""
         return validation.time_column(self.interactions)
 
     @functools.cached_property
     def row_splits(self) -> np.ndarray:
-        """int64 `(num_users + 1,)`: user u has rows `[row_splits[u-1], row_splits[u])`."""
+        """int64 `(num_users + 1,)`: user u has rows `row_splits[u - 1 : u + 1]`."""
         users = self.interactions["user"]
         return np.searchsorted(users, np.arange(1, self.num_users + 2)).astype(np.int64)
 
@@ -110,6 +115,7 @@ def read(path: str | os.PathLike, *, verify: bool = True) -> PreparedDataset:
     Args:
         path: its folder.
         verify: whether checksums and all rows are checked.
+
     Raises:
         FileNotFoundError: there is no `meta.json`.
         DataError: names the file, the column, the rule and the value.

@@ -17,8 +17,11 @@ from tfrec.data.splits import Examples, Split, TargetRows
 
 @dataclasses.dataclass(frozen=True)
 class _Windows:
-    """T windows of a flat array: the j-th id of window t, j < length[t], is
-    `flat[base[t] + (offset[t] + j) % modulus[t]]`."""
+    """T windows of a flat array.
+
+    The j-th id of window t, j < length[t], is
+    `flat[base[t] + (offset[t] + j) % modulus[t]]`.
+    """
 
     flat: np.ndarray
     base: np.ndarray

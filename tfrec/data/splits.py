@@ -7,71 +7,32 @@ preceding behaviours. Rows of unknown position (`order` -1) are left out, except
 `ncf_leave_one_out`.
 """
 
-import dataclasses
-
 import numpy as np
 
 from tfrec.data.errors import DataError
 from tfrec.data.prepared import PreparedDataset
+from tfrec.data.split_parts import (
+    Examples,
+    Split,
+    TargetRows,
+    draw,
+    generator,
+    make_examples,
+    make_targets,
+    ragged_slices,
+    ranges,
+    user_row_splits,
+)
 
-
-@dataclasses.dataclass(frozen=True)
-class TargetRows:
-    """The rows that training sees, R of them, and the T targets among them.
-
-    Attributes:
-        users: int32 `(R,)`, ascending.
-        items: int32 `(R,)`, in time order within a user.
-        source_rows: int64 `(R,)`, the row numbers in the interactions table.
-        rows: int64 `(T,)`, positions in `items` of the targets.
-        begin: int64 `(T,)`; with `end` the positions that are a target's history.
-        end: int64 `(T,)`; equals `rows` when ordered, else the range holds the target.
-        ordered: False: a history is the user's other rows, the target left out.
-    """
-
-    users: np.ndarray
-    items: np.ndarray
-    source_rows: np.ndarray
-    rows: np.ndarray
-    begin: np.ndarray
-    end: np.ndarray
-    ordered: bool
-
-    @property
-    def size(self) -> int:
-        """T, the number of targets."""
-        return self.rows.size
-
-
-@dataclasses.dataclass(frozen=True)
-class Examples:
-    """E users to evaluate.
-
-    Attributes:
-        user: int32 `(E,)`; 0: the user is not one of training (a test session).
-        history: int32 item ids of all users, in time order.
-        history_splits: int64 `(E + 1,)`.
-        targets: int32 item ids to find.
-        target_splits: int64 `(E + 1,)`.
-    """
-
-    user: np.ndarray
-    history: np.ndarray
-    history_splits: np.ndarray
-    targets: np.ndarray
-    target_splits: np.ndarray
-
-    @property
-    def size(self) -> int:
-        """E, the number of examples."""
-        return self.user.size
-
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    train: TargetRows
-    validation: Examples
-    test: Examples
+__all__ = [
+    "Examples",
+    "Split",
+    "TargetRows",
+    "half_sequence",
+    "leave_one_out",
+    "ncf_leave_one_out",
+    "official",
+]
 
 
 def half_sequence(
@@ -100,16 +61,19 @@ def half_sequence(
     begin, end = _user_ranges(dataset)
     lengths = end - begin
     users = np.flatnonzero(lengths >= max(3, min_user_rows))
-    held_out = _draw(users, num_validation_users + num_test_users, seed, "users")
-    target = begin + (lengths + 1) // 2 - 1
-    parts = [held_out[:num_validation_users], held_out[num_validation_users:]]
-    examples = [
-        _examples(dataset, np.sort(part), begin, target, target, target + 1)
-        for part in parts
-    ]
+    held_out = draw(users, num_validation_users + num_test_users, seed, "users")
     trains = lengths >= min_user_rows
     trains[held_out] = False
-    return Split(_ordered_targets(dataset, begin, end, trains), *examples)
+    target = begin + (lengths + 1) // 2 - 1
+    items = dataset.interactions["item"]
+    parts = []
+    for part in np.split(held_out, [num_validation_users]):
+        part = np.sort(part)
+        history = begin[part], target[part]
+        found = make_examples(part, items, history, items, _one(target[part]))
+        parts.append(found)
+    rows = ranges(begin[trains], end[trains])
+    return Split(make_targets(dataset, rows, ordered=True), *parts)
 
 
 def leave_one_out(dataset: PreparedDataset, min_user_rows: int = 3) -> Split:
@@ -129,14 +93,14 @@ def leave_one_out(dataset: PreparedDataset, min_user_rows: int = 3) -> Split:
         )
     begin, end = _user_ranges(dataset)
     users = np.flatnonzero(end - begin >= min_user_rows)
-    last = end.copy()
-    last[users] -= 2
-    everyone = np.ones([begin.size], bool)
-    return Split(
-        _ordered_targets(dataset, begin, last, everyone),
-        _examples(dataset, users, begin, end - 2, end - 2, end - 1),
-        _examples(dataset, users, begin, end - 1, end - 1, end),
-    )
+    items = dataset.interactions["item"]
+    parts = []
+    for target in (end[users] - 2, end[users] - 1):
+        history = begin[users], target
+        parts.append(make_examples(users, items, history, items, _one(target)))
+    end = end.copy()
+    end[users] -= 2
+    return Split(make_targets(dataset, ranges(begin, end), ordered=True), *parts)
 
 
 def ncf_leave_one_out(
@@ -158,9 +122,7 @@ def ncf_leave_one_out(
         raise DataError(
             f"`{dataset.name}` must have the column 'ncf_test'. Received: {list(rows)}"
         )
-    return _held_out_rows(
-        dataset, ~rows["ncf_test"], rows["ncf_test"], num_validation_users, seed
-    )
+    return _by_row(dataset, rows["ncf_test"], num_validation_users, None, seed, 0.0)
 
 
 def official(
@@ -189,12 +151,12 @@ def official(
     Raises: DataError: the set has neither.
     """
     rows = dataset.interactions
+    share = validation_share
     if "test_prefixes" in dataset.tables:
-        train = np.ones([rows.num_rows], bool)
-        split = _held_out_rows(dataset, train, ~train, num_validation_users, seed)
-        return dataclasses.replace(
-            split, test=_prefix_examples(dataset, num_test_users, seed)
-        )
+        is_test = np.zeros([rows.num_rows], bool)
+        split = _by_row(dataset, is_test, num_validation_users, None, seed, share)
+        test = _prefix_examples(dataset, num_test_users, seed)
+        return Split(split.train, split.validation, test)
     if "split" not in rows:
         raise DataError(
             f"`{dataset.name}` must have the table 'test_prefixes' or the column "
@@ -205,70 +167,69 @@ def official(
         raise DataError(
             f"`{dataset.name}`, column 'split' must be train or test. Received: {names}"
         )
-    train = codes == names.index("train")
-    return _held_out_rows(
-        dataset,
-        train,
-        ~train,
+    is_test = codes == names.index("test")
+    return _by_row(dataset, is_test, num_validation_users, num_test_users, seed, share)
+
+
+def _by_row(
+    dataset: PreparedDataset,
+    is_test: np.ndarray,
+    num_validation_users: int,
+    num_test_users: int | None,
+    seed: int,
+    share: float,
+) -> Split:
+    """Tests on rows; validates on the end of drawn users' other rows."""
+    items = dataset.interactions["item"]
+    train_rows, splits = _grouped(dataset, ~is_test, seed)
+    begin, end = splits[:-1], splits[1:]
+    ordered = dataset.time_column is not None
+    take = 1 if ordered else np.ceil((end - begin) * share).astype(np.int64)
+    keep = end - take
+    users = draw(
+        np.flatnonzero((keep > begin) & (keep < end)),
         num_validation_users,
         seed,
-        num_test_users,
-        validation_share,
+        "validation_users",
     )
-
-
-def _held_out_rows(
-    dataset: PreparedDataset,
-    train: np.ndarray,
-    test: np.ndarray,
-    num_validation_users: int,
-    seed: int,
-    num_test_users: int | None = None,
-    share: float | None = None,
-) -> Split:
-    """Splits by row masks; carves validation out of `train`: the last row of drawn
-    users, or a share of their rows in a set without time."""
-    users = dataset.interactions["user"]
-    ordered = dataset.time_column is not None
-    rows = np.arange(users.size)
-    if not ordered:
-        rows = rows[np.lexsort([_generator(seed, "rows").random(users.size), users])]
-    visible = rows[train[rows]]
-    splits = _row_splits(users[visible], dataset.num_users)
-    lengths = np.diff(splits)
-    take = np.ones_like(lengths)
-    if share is not None and not ordered:
-        take = np.ceil(lengths * share).astype(np.int64)
-    drawn = _draw(
-        np.flatnonzero(lengths > take), num_validation_users, seed, "validation"
-    )
-    drawn.sort()
-    first = splits[1:] - take
-    held = _ranges(first[drawn], splits[1:][drawn])
-    kept = np.ones([visible.size], bool)
-    kept[held] = False
-    targets = rows[test[rows]]
-    target_splits = _row_splits(users[targets], dataset.num_users)
-    testers = np.flatnonzero((np.diff(target_splits) > 0) & (lengths > 0))
+    users.sort()
+    trains = np.ones([train_rows.size], bool)
+    trains[ranges(keep[users], end[users])] = False
+    test_rows, test_splits = _grouped(dataset, is_test, seed)
+    has_both = (np.diff(test_splits) > 0) & (end > begin)
+    testers = np.flatnonzero(has_both)
     if num_test_users is not None:
-        testers = np.sort(_draw(testers, num_test_users, seed, "test"))
-    items = dataset.interactions["item"]
-    part = np.flatnonzero(kept)
+        testers = np.sort(draw(testers, num_test_users, seed, "test_users"))
+    visible = items[train_rows]
     return Split(
-        _targets(dataset, visible[part], ordered),
-        Examples(
-            (drawn + 1).astype(np.int32),
-            *_ragged(items[visible], splits[:-1][drawn], first[drawn]),
-            *_ragged(items[visible], first[drawn], splits[1:][drawn]),
+        make_targets(dataset, train_rows[trains], ordered),
+        make_examples(
+            users,
+            visible,
+            (begin[users], keep[users]),
+            visible,
+            (keep[users], end[users]),
         ),
-        Examples(
-            (testers + 1).astype(np.int32),
-            *_ragged(items[visible], splits[:-1][testers], splits[1:][testers]),
-            *_ragged(
-                items[targets], target_splits[:-1][testers], target_splits[1:][testers]
-            ),
+        make_examples(
+            testers,
+            visible,
+            (begin[testers], end[testers]),
+            items[test_rows],
+            (test_splits[testers], test_splits[testers + 1]),
         ),
     )
+
+
+def _grouped(
+    dataset: PreparedDataset, mask: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows of a mask by user, shuffled within each if there is no time."""
+    users = dataset.interactions["user"]
+    rows = np.arange(users.size)
+    if dataset.time_column is None:
+        rows = rows[np.lexsort([generator(seed, "rows").random(users.size), users])]
+    rows = rows[mask[rows]]
+    return rows, user_row_splits(users[rows], dataset.num_users)
 
 
 def _prefix_examples(
@@ -278,13 +239,17 @@ def _prefix_examples(
     values, row_splits = table.ragged("history")
     chosen = np.arange(table.num_rows)
     if num_test_users is not None:
-        chosen = np.sort(_draw(chosen, num_test_users, seed, "test"))
+        chosen = np.sort(draw(chosen, num_test_users, seed, "test_users"))
     return Examples(
         np.zeros([chosen.size], np.int32),
-        *_ragged(values, row_splits[:-1][chosen], row_splits[1:][chosen]),
+        *ragged_slices(values, row_splits[chosen], row_splits[chosen + 1]),
         table["target"][chosen],
         np.arange(chosen.size + 1, dtype=np.int64),
     )
+
+
+def _one(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return rows, rows + 1
 
 
 def _user_ranges(dataset: PreparedDataset) -> tuple[np.ndarray, np.ndarray]:
@@ -300,79 +265,3 @@ def _user_ranges(dataset: PreparedDataset) -> tuple[np.ndarray, np.ndarray]:
         unknown = np.flatnonzero(dataset.interactions["order"] < 0)
         np.add.at(begin, dataset.interactions["user"][unknown] - 1, 1)
     return begin, end
-
-
-def _ordered_targets(
-    dataset: PreparedDataset, begin: np.ndarray, end: np.ndarray, trains: np.ndarray
-) -> TargetRows:
-    users = np.flatnonzero(trains)
-    return _targets(dataset, _ranges(begin[users], end[users]), ordered=True)
-
-
-def _targets(
-    dataset: PreparedDataset, source_rows: np.ndarray, ordered: bool
-) -> TargetRows:
-    users = dataset.interactions["user"][source_rows]
-    splits = _row_splits(users, dataset.num_users)
-    rows = np.arange(users.size)
-    begin, end = splits[users - 1], splits[users]
-    if ordered:
-        end = rows
-    has_history = (end - begin) > (0 if ordered else 1)
-    return TargetRows(
-        users,
-        dataset.interactions["item"][source_rows],
-        source_rows,
-        rows[has_history],
-        begin[has_history],
-        end[has_history],
-        ordered,
-    )
-
-
-def _examples(
-    dataset: PreparedDataset,
-    users: np.ndarray,
-    begin: np.ndarray,
-    history_end: np.ndarray,
-    target_begin: np.ndarray,
-    target_end: np.ndarray,
-) -> Examples:
-    items = dataset.interactions["item"]
-    return Examples(
-        (users + 1).astype(np.int32),
-        *_ragged(items, begin[users], history_end[users]),
-        *_ragged(items, target_begin[users], target_end[users]),
-    )
-
-
-def _ragged(
-    values: np.ndarray, begin: np.ndarray, end: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    splits = np.concatenate([[0], np.cumsum(end - begin)]).astype(np.int64)
-    return values[_ranges(begin, end)], splits
-
-
-def _ranges(begin: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Concatenates `arange(begin[i], end[i])` over i."""
-    lengths = end - begin
-    starts = np.cumsum(lengths) - lengths
-    return np.repeat(begin - starts, lengths) + np.arange(lengths.sum())
-
-
-def _row_splits(users: np.ndarray, num_users: int) -> np.ndarray:
-    return np.searchsorted(users, np.arange(1, num_users + 2))
-
-
-def _draw(population: np.ndarray, num: int, seed: int, what: str) -> np.ndarray:
-    if not 0 <= num <= population.size:
-        raise DataError(
-            f"`num_{what}` must be in [0, {population.size}], the users that have "
-            f"enough rows. Received: {num}"
-        )
-    return _generator(seed, what).permutation(population)[:num]
-
-
-def _generator(seed: int, stream: str) -> np.random.Generator:
-    entropy = np.random.SeedSequence([seed, *stream.encode()])
-    return np.random.Generator(np.random.Philox(entropy))

@@ -12,9 +12,11 @@ from tfrec.data.errors import DataError
 
 
 class Table(Mapping[str, np.ndarray]):
-    """Columns by name. Numbers and booleans are arrays of their type, strings are
-    object arrays; a column of lists is read by `ragged`, a column with few distinct
-    strings best by `codes`."""
+    """Columns by name, converted to arrays when they are first read.
+
+    Numbers and booleans are arrays of their type, strings are object arrays; a column
+    of lists is read by `ragged`, a column with few distinct strings best by `codes`.
+    """
 
     def __init__(self, name: str, arrow: pa.Table):
         self.name = name
@@ -39,6 +41,7 @@ class Table(Mapping[str, np.ndarray]):
 
     @property
     def num_rows(self) -> int:
+        """The number of rows."""
         return self.arrow.num_rows
 
     def codes(self, column: str) -> tuple[np.ndarray, list[str]]:

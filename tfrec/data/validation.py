@@ -196,8 +196,10 @@ def _check_order(file: str, rows: Table) -> None:
 
 
 def _check_duplicates(file: str, rows: Table) -> None:
-    """A duplicate is the same user, item, time and behaviour; an item may come back
-    at another time. Without a time column an item comes once."""
+    """Raises at a duplicate: the same user, item, time and behaviour.
+
+    An item may come back at another time. Without a time column it comes once.
+    """
     keys = [rows["user"], rows["item"]]
     column = time_column(rows)
     subset = None
