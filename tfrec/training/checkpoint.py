@@ -9,6 +9,7 @@ import dataclasses
 import pathlib
 import re
 import shutil
+from typing import Any
 
 import keras
 import numpy as np
@@ -46,7 +47,7 @@ class CheckpointStore:
         self.folder = folder
         self.writes = writes
         self._variables = {"model": model.variables, "optimizer": optimizer.variables}
-        self._identity = {
+        self._identity: dict[str, Any] = {
             "config": config.numeric_fields(),
             "model": _signature(model.variables),
         }

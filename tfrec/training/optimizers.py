@@ -31,17 +31,17 @@ class RowSparse(keras.optimizers.Optimizer):
     ) -> None:
         """One variable's update; `gradient` is dense or `tf.IndexedSlices`."""
         rate = tf.cast(learning_rate, variable.dtype)
-        decay = rate * (self.weight_decay or 0.0)
+        decay = tf.cast(self.weight_decay or 0.0, variable.dtype)
         decays = self.weight_decay and self._use_weight_decay(variable)
         if not isinstance(gradient, tf.IndexedSlices):
             if decays:
-                variable.assign_sub(variable * decay)
+                variable.assign_sub(variable * decay * rate)
             super().update_step(gradient, variable, learning_rate)
             return
         rows, summed = sum_by_row(gradient)
         deltas = self._row_deltas(rows, tf.cast(summed, variable.dtype), variable, rate)
         if decays:
-            deltas += decay * _gather(variable, rows)
+            deltas += _gather(variable, rows) * decay * rate
         tf.raw_ops.ResourceScatterSub(
             resource=variable.handle, indices=rows, updates=deltas
         )
