@@ -1,7 +1,7 @@
 """Prepared tables, official-file readers, splits, samplers, sequences to tf.data."""
 
-from tfrec.data.catalog import home, load
+from tfrec.data.catalog import home, load, prepare
 from tfrec.data.errors import DataError
 from tfrec.data.prepared import PreparedDataset
 
-__all__ = ["DataError", "PreparedDataset", "home", "load"]
+__all__ = ["DataError", "PreparedDataset", "home", "load", "prepare"]

@@ -34,7 +34,7 @@ class Field:
     size: int
     dtype: str = "int32"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.size < 1:
             raise DataError(f"`size` must be at least 1. Received: {self}")
         if self.dtype not in ("int32", "float32"):
@@ -49,7 +49,7 @@ class Schema:
     history: tuple[Field, ...]
     candidates: tuple[Field, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         tables: dict[str, Field] = {}
         for field in self.user + self.history + self.candidates:
             if tables.setdefault(field.name, field) != field:

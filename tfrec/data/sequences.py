@@ -6,6 +6,8 @@ set without time, are pure functions of (seed, epoch).
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -73,7 +75,7 @@ def training_dataset(
     targets = tf.constant(train.items[train.rows])
     features = _feature_tables(dataset)
 
-    def make_batch(rows):
+    def make_batch(rows: tf.Tensor) -> dict[str, Any]:
         target = tf.gather(targets, rows)[:, tf.newaxis]
         return {
             "user": {"user": tf.gather(users, rows)},
@@ -112,7 +114,7 @@ def example_batches(
     users = tf.constant(examples.user)
     features = {} if dataset is None else _feature_tables(dataset)
 
-    def make_batch(rows):
+    def make_batch(rows: tf.Tensor) -> dict[str, Any]:
         return {
             "user": {"user": tf.gather(users, rows)},
             "history": _with_features(histories(rows), features),
@@ -173,7 +175,9 @@ def _last_windows(
     return _Windows(flat, base, np.zeros_like(base), np.maximum(length, 1), length)
 
 
-def _history_fn(windows: _Windows, max_history: int):
+def _history_fn(
+    windows: _Windows, max_history: int
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns a function of rows (B,) -> item ids (B, L)."""
     flat = tf.constant(windows.flat if windows.flat.size else np.zeros([1], np.int32))
     numbers = tf.constant(
@@ -181,7 +185,7 @@ def _history_fn(windows: _Windows, max_history: int):
     )
     steps = tf.range(max_history, dtype=tf.int64)
 
-    def histories(rows):
+    def histories(rows: tf.Tensor) -> tf.Tensor:
         base, offset, modulus, length = tf.split(tf.gather(numbers, rows), 4, axis=-1)
         is_real = steps < length
         index = tf.where(is_real, base + (offset + steps) % modulus, 0)
@@ -194,7 +198,9 @@ def _feature_tables(dataset: PreparedDataset) -> dict[str, tf.Tensor]:
     return {k: tf.constant(v) for k, v in dataset.item_features.items()}
 
 
-def _with_features(items: tf.Tensor, features: dict[str, tf.Tensor]):
+def _with_features(
+    items: tf.Tensor, features: dict[str, tf.Tensor]
+) -> dict[str, tf.Tensor]:
     return {"item": items, **{k: tf.gather(v, items) for k, v in features.items()}}
 
 

@@ -1,0 +1,1 @@
+"""Readers of official raw files, one file a family."""
