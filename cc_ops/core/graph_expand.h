@@ -54,7 +54,7 @@ Status CheckAdjacency(const Adjacency<Split>& graph, int64_t num_words) {
 
 // Checks the list of one node: where it begins and ends, and what is in it.
 template <typename Split>
-Status CheckNeighbours(const Adjacency<Split>& graph, int32_t node) {
+Status CheckNeighbours(const Adjacency<Split>& graph, int64_t node) {
   const int64_t begin = graph.row_splits[node];
   const int64_t end = graph.row_splits[node + 1];
   if (begin < 0 || end < begin || end > graph.num_values) {
@@ -62,7 +62,7 @@ Status CheckNeighbours(const Adjacency<Split>& graph, int32_t node) {
         "row_splits",
         "ascending and in [0, " + std::to_string(graph.num_values) + "]",
         "row_splits[" + std::to_string(node) + "]=" + std::to_string(begin) +
-            ", row_splits[" + std::to_string(int64_t{node} + 1) +
+            ", row_splits[" + std::to_string(node + 1) +
             "]=" + std::to_string(end));
   }
   const uint32_t limit = IdLimit(graph.num_items);
@@ -82,6 +82,36 @@ Status CheckNeighbours(const Adjacency<Split>& graph, int32_t node) {
                              "]=" + std::to_string(*wrong));
 }
 
+// Asks for the memory of lists that are read a few nodes later.
+//
+// The lists lie anywhere in a graph that is larger than the caches, so that an
+// expansion is little else than waiting for memory. `node` is a valid id or
+// padding; its offsets are not checked yet, hence the integer arithmetic:
+// prefetching an address that does not exist does nothing. Inlined by force:
+// GCC drops calls of a function that only prefetches, as without effect.
+template <typename Split>
+__attribute__((always_inline)) inline void PrefetchOffsets(
+    const Adjacency<Split>& graph, int64_t node) {
+  if (node != kPaddingId) __builtin_prefetch(graph.row_splits + node);
+}
+
+template <typename Split>
+__attribute__((always_inline)) inline void PrefetchList(
+    const Adjacency<Split>& graph, int64_t node) {
+  if (node == kPaddingId) return;
+  constexpr uintptr_t kCacheLine = 64;
+  constexpr uintptr_t kMaxLines = 4;
+  const uintptr_t begin = static_cast<uintptr_t>(graph.row_splits[node]);
+  const uintptr_t end = static_cast<uintptr_t>(graph.row_splits[node + 1]);
+  const uintptr_t base = reinterpret_cast<uintptr_t>(graph.values);
+  const uintptr_t first = base + begin * sizeof(int32_t);
+  const uintptr_t last =
+      std::min(base + end * sizeof(int32_t), first + kMaxLines * kCacheLine);
+  for (uintptr_t line = first; line < last; line += kCacheLine) {
+    __builtin_prefetch(reinterpret_cast<const void*>(line));
+  }
+}
+
 // Checks everything that expanding one user's frontier will read, and nothing
 // else of the graph. `max_fresh` is a bound on the number of fresh nodes.
 //
@@ -93,9 +123,15 @@ Status CheckFrontier(const Adjacency<Split>& graph, int64_t row,
   Status status =
       CheckIds("frontier", row, frontier, frontier_size, graph.num_items);
   if (!status.ok()) return status;
+  constexpr int64_t kListsAhead = 8;
+  constexpr int64_t kOffsetsAhead = 16;
   int64_t num_neighbours = 0;
   for (int64_t i = 0; i < frontier_size; ++i) {
-    const int32_t node = frontier[i];
+    if (i + kOffsetsAhead < frontier_size) {
+      PrefetchOffsets(graph, frontier[i + kOffsetsAhead]);
+      PrefetchList(graph, frontier[i + kListsAhead]);
+    }
+    const int64_t node = frontier[i];
     if (node == kPaddingId) continue;
     status = CheckNeighbours(graph, node);
     if (!status.ok()) return status;
@@ -116,7 +152,7 @@ int64_t GraphExpand(const Adjacency<Split>& graph, const int32_t* frontier,
                     int64_t frontier_size, uint64_t* visited, int32_t* fresh) {
   int64_t num_fresh = 0;
   for (int64_t i = 0; i < frontier_size; ++i) {
-    const int32_t node = frontier[i];
+    const int64_t node = frontier[i];
     if (node == kPaddingId) continue;
     const int64_t end = graph.row_splits[node + 1];
     for (int64_t j = graph.row_splits[node]; j < end; ++j) {
