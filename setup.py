@@ -37,12 +37,13 @@ def _tensorflow_flags() -> tuple[list[str], list[str]]:
     """Returns the compile and link flags of the installed TensorFlow.
 
     Its headers come by `-isystem`: their warnings are not ours. The library names
-    `libtensorflow_framework` without a path (no rpath): a process that imports TensorFlow
-    has loaded it already, so a wheel works wherever TensorFlow is installed.
+    `libtensorflow_framework` without a path (no rpath): a process that imports
+    TensorFlow has loaded it, so a wheel works wherever TensorFlow is installed.
     """
     import tensorflow as tf
 
-    compile_flags = []
+    # Read by cc_ops/kernels/built_for.cc: the headers do not carry the version.
+    compile_flags = [f"-DTFREC_TENSORFLOW_VERSION={tf.__version__}"]
     for flag in tf.sysconfig.get_compile_flags():
         if flag.startswith("-I"):
             compile_flags += ["-isystem", flag[2:]]
@@ -62,7 +63,7 @@ _FLAGS = {_OPS: _tensorflow_flags, _CORE: _pybind_flags}
 
 
 class BuildExt(build_ext.build_ext):
-    """Compiles the sources of an extension in parallel, with the flags that it needs."""
+    """Compiles the sources of an extension in parallel, with its flags."""
 
     def get_ext_filename(self, fullname: str) -> str:
         """Returns the file of an extension; the op library has no Python ABI tag."""

@@ -2,7 +2,7 @@
 
 Usage: python tools/clang_format.py [--check]
 
-Does nothing but say so where clang-format is not installed (`pip install clang-format`).
+Where clang-format is not installed, says so (`pip install clang-format`).
 """
 
 from __future__ import annotations
