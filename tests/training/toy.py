@@ -13,13 +13,14 @@ STEPS = 10
 
 
 class ToyTask:
-    """Binary labels from an id and noise that the step draws."""
+    """Binary labels from an id; the step draws noise, and dropout its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropout: float = 0.0) -> None:
         ids = keras.Input((3,), dtype="int32")
         x = keras.layers.Flatten()(Embedding(NUM_ITEMS, 4, name="table")(ids))
         x = keras.layers.Dense(8)(x)
         x = keras.layers.BatchNormalization(synchronized=True)(x)
+        x = keras.layers.Dropout(dropout)(x) if dropout else x
         x = keras.layers.Dense(1)(keras.layers.ReLU()(x))
         self.model = keras.Model(ids, x)
 
