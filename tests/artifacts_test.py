@@ -53,12 +53,16 @@ def test_meta_may_not_name_a_file_that_was_not_written(tmp_path):
 
 def test_a_failing_block_leaves_nothing_and_keeps_the_old(tmp_path):
     _write(tmp_path / "x")
+
+    def fail(folder):
+        (folder / "a.txt").write_text("new")
+        raise RuntimeError("midway")
+
     with (
         pytest.raises(RuntimeError, match="midway"),
         artifacts.create(tmp_path / "x", kind="thing", overwrite=True) as folder,
     ):
-        (folder / "a.txt").write_text("new")
-        raise RuntimeError("midway")
+        fail(folder)
     assert (tmp_path / "x" / "a.txt").read_text() == "hello"
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
 
