@@ -170,6 +170,20 @@ def test_keyword_arguments_are_left_alone():
     np.testing.assert_array_equal(fn(x, scale=scale, negate=False), 2 * x)
 
 
+def test_default_arguments_and_bound_methods():
+    class Model:
+        def score(self, x, scale=2.0, training=False):
+            return -x if training else x * scale
+
+    fn = bucketed(Model().score, SIZES)
+    graph = tf.function(fn, input_signature=[tf.TensorSpec((None,))])
+    for call in (fn, graph):
+        x = np.arange(5, dtype=np.float32)
+        np.testing.assert_array_equal(call(x), 2 * x)
+    np.testing.assert_array_equal(fn(x, training=True), -x)
+    np.testing.assert_array_equal(bucketed(Model().score, SIZES, 0)(x, x), x * x)
+
+
 def test_none_is_passed_on():
     fn = bucketed(lambda pair, y: pair[0] + y if pair[1] is None else y, SIZES)
     np.testing.assert_array_equal(fn((np.ones(5), None), np.ones(5)), 2 * np.ones(5))

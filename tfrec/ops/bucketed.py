@@ -77,7 +77,14 @@ class _BucketedFunction:
         self._fn = fn
         self._compiled: Any = None
         if jit_compile:
-            self._compiled = tf.function(fn, jit_compile=True, reduce_retracing=True)
+
+            def compiled(args: tuple, kwargs: dict) -> Any:
+                return fn(*args, **kwargs)
+
+            compiled.__name__ = self.__name__
+            self._compiled = tf.function(
+                compiled, jit_compile=True, reduce_retracing=True
+            )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         pairs = [
@@ -107,7 +114,7 @@ class _BucketedFunction:
             outputs = self._fn(*nested, **kwargs)
         else:
             axes = [axis for _, axis in pairs]
-            outputs = self._trace(args, padded, axes, kwargs)(*nested, **kwargs)
+            outputs = self._trace(args, padded, axes, kwargs)(nested, kwargs)
         return self._slice(outputs, size, bucket)
 
     def _trace(self, args: Any, padded: list, axes: list, kwargs: dict) -> Any:
@@ -120,7 +127,7 @@ class _BucketedFunction:
         if self._pass_mask:
             named["is_real"] = tf.TensorSpec((None,), tf.bool)
         nested = tf.nest.pack_sequence_as(args, specs)
-        return self._compiled.get_concrete_function(*nested, **named)
+        return self._compiled.get_concrete_function(nested, named)
 
     def _slice(self, outputs: Any, size: Any, bucket: Any) -> Any:
         flat = [
