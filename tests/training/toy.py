@@ -18,7 +18,7 @@ class ToyTask:
     def __init__(self, dropout: float = 0.0) -> None:
         ids = keras.Input((3,), dtype="int32")
         x = keras.layers.Flatten()(Embedding(NUM_ITEMS, 4, name="table")(ids))
-        x = keras.layers.Dense(8)(x)
+        x = keras.layers.Dense(8, use_bias=False)(x)
         x = keras.layers.BatchNormalization(synchronized=True)(x)
         x = keras.layers.Dropout(dropout)(x) if dropout else x
         x = keras.layers.Dense(1)(keras.layers.ReLU()(x))

@@ -98,7 +98,7 @@ class CheckpointStore:
         ) as folder:
             for group in groups:
                 arrays = {
-                    f"{i:05d}": keras.ops.convert_to_numpy(variable.value)
+                    f"{i:05d}": variable.numpy()
                     for i, variable in enumerate(self._variables[group])
                 }
                 np.savez(pathlib.Path(folder) / f"{group}.npz", **arrays)

@@ -2,8 +2,15 @@
 
 import dataclasses
 
-import keras
 import tensorflow as tf
+
+try:
+    import keras
+except ImportError as error:
+    raise ImportError(
+        f"Keras could not start its backend: {error}. It must be TensorFlow: set "
+        "KERAS_BACKEND=tensorflow before Python starts."
+    ) from error
 
 OPTIMIZERS = ("adam", "adamw", "adagrad")
 MODES = ("max", "min")

@@ -96,16 +96,17 @@ class EpochRunner:
         return self._step
 
     def _after_step(self) -> None:
-        every = self._config.checkpoint_every_steps
-        saves = every > 0 and self._state.iteration % every == 0
-        stops = self._reporting.interrupt.is_set
-        if saves or stops or self._state.step % self._config.log_every_steps == 0:
+        state, config = self._state, self._config
+        every = config.checkpoint_every_steps
+        if state.step % config.log_every_steps == 0:
             self._read_losses()
-        if saves or stops:
-            path = self._store.save(self._state)
+        stops = self._reporting.interrupt.is_set
+        if stops or (every > 0 and state.iteration % every == 0):
+            self._read_losses()
+            path = self._store.save(state)
             self._clock = time.monotonic()
-        if stops:
-            raise TrainingInterrupted(self._how_to_resume(path))
+            if stops:
+                raise TrainingInterrupted(self._how_to_resume(path))
 
     def _read_losses(self) -> None:
         """Adds the losses of the steps since the last call; checks and reports them."""

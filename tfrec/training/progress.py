@@ -67,7 +67,7 @@ class Progress:
         """Shows the means of `losses` at `step` and the examples a second."""
         text = f"{_format(losses)}  {rate:,.0f} examples/s"
         if self._bar:
-            self._bar.update(self._bar_task, completed=step, text=text)
+            self._bar.update(self._bar_task, completed=step, text=text, refresh=True)
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._line(f"epoch {epoch + 1} step {step}/{self._num_steps or '?'} {text}")
 
@@ -82,6 +82,7 @@ class Progress:
         self._last_line = time.monotonic()
         if self._bar:
             self._bar.remove_task(self._bar_task)
+            self._bar.refresh()
             self._bar.console.print(text, highlight=False)
         elif self._shown:
             logging.info("%s", text)
