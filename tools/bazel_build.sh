@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the op library with Bazel, against the TensorFlow of a Python interpreter, and
-# prints the library's path. Needs no network.
+# Builds targets with Bazel, against the TensorFlow of a Python interpreter, and prints the
+# path of each one's file. Needs no network.
 #
-# Usage: tools/bazel_build.sh [bazel flags]
+# Usage: tools/bazel_build.sh [//package:file ...]    default: //:_tfrec_ops.so
 #   BAZEL            the program; default: Debian's bazel-4, else bazel
 #   PYTHON_BIN_PATH  the interpreter; default: .venv/bin/python
 #
@@ -11,6 +11,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+if (($# == 0)); then
+  set -- //:_tfrec_ops.so
+fi
 bazel="${BAZEL:-$(command -v bazel-4 || command -v bazel || true)}"
 if [[ -z "$bazel" ]]; then
   echo "Bazel must be installed; run tools/install_debian_packages.sh" >&2
@@ -23,5 +26,10 @@ for rules in rules_cc rules_java rules_proto; do
   flags+=("--override_repository=$rules=$PWD/third_party/offline/$rules")
 done
 mkdir -p build
-"$bazel" build "${flags[@]}" "$@" //:_tfrec_ops.so >&2
-"$bazel" info "${flags[@]}" "$@" bazel-bin 2>/dev/null | sed 's|$|/_tfrec_ops.so|'
+"$bazel" --max_idle_secs=60 build "${flags[@]}" "$@" >&2
+folder="$("$bazel" --max_idle_secs=60 info "${flags[@]}" bazel-bin 2>/dev/null)"
+for target in "$@"; do
+  file="${target#//}"
+  file="${file/:/\/}"
+  echo "$folder/${file#/}"
+done

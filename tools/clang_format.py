@@ -24,7 +24,7 @@ def find_clang_format() -> str | None:
 
 
 def main() -> int:
-    """Runs clang-format over `cc_ops` and returns its exit code."""
+    """Runs clang-format over the sources and returns its exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing")
     arguments = parser.parse_args()
@@ -32,10 +32,12 @@ def main() -> int:
     if program is None:
         print("clang-format is not installed: the C++ sources were not looked at")
         return 0
-    folder = _ROOT / "cc_ops"
-    files = sorted([*folder.rglob("*.cc"), *folder.rglob("*.h"), *folder.rglob("*.c")])
-    if not files:
-        return 0
+    files = sorted(
+        path
+        for folder in ("cc_ops", "tests")
+        for path in (_ROOT / folder).rglob("*")
+        if path.suffix in (".c", ".cc", ".h")
+    )
     mode = ["--dry-run", "--Werror"] if arguments.check else ["-i"]
     return subprocess.run([program, *mode, *map(str, files)], check=False).returncode
 
