@@ -180,8 +180,8 @@ import tensorflow as tf
 folder, library = sys.argv[1:]
 if library:
     tf.load_op_library(library)
-inputs = np.load(folder + "/inputs.npz")
-outputs = tf.saved_model.load(folder).call(**inputs)
+model = tf.saved_model.load(folder)
+outputs = model.call(**np.load(folder + "/inputs.npz"))
 np.savez(folder + "/outputs.npz", *(t.numpy() for t in outputs))
 assert "tfrec" not in sys.modules
 """

@@ -138,7 +138,8 @@ def _neighbours(
             tf.debugging.assert_less_equal(end, limit, message),
         ]
     ):
-        users = tf.repeat(positions[:, 0], end - begin)
+        begin = tf.identity(begin)
+    users = tf.repeat(positions[:, 0], end - begin)
     edges = tf.ragged.range(begin, end).flat_values
     neighbours = tf.gather(values, edges)
     num_items = tf.size(row_splits, tf.int64) - 1
