@@ -10,8 +10,8 @@ import tensorflow as tf
 class Embedding(keras.layers.Layer):
     """Looks up rows of a table; id 0 is padding and gives zeros.
 
-    `keras.layers.Embedding` reads its whole table in each step (and casts it whole
-    under mixed precision). This layer gathers from the variable itself, so that
+    `keras.layers.Embedding` reads its whole table in each step, which TensorFlow copies
+    once rows of it are updated. This layer gathers from the variable itself, so that
     forward, gradient and a row-sparse update cost what the batch's ids cost, whatever
     the table's size. Call it outside of functions compiled by XLA, which would make
     the gradient dense.
