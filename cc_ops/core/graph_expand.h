@@ -1,7 +1,7 @@
 // Copyright 2026 The tfrec Authors. SPDX-License-Identifier: Apache-2.0
 //
 // One step of a graph walk: the neighbours of the frontier that were not seen
-// yet. Chen et al. 2022 (NANN), section 4.1, lines 5 to 8 of Algorithm 1.
+// yet. Chen et al. 2022 (NANN), Algorithm 2 and section 4.1.
 #ifndef TFREC_CC_OPS_CORE_GRAPH_EXPAND_H_
 #define TFREC_CC_OPS_CORE_GRAPH_EXPAND_H_
 

@@ -34,7 +34,7 @@ Status CheckShapes(tensorflow::OpKernelContext* context) {
 }
 
 // The unvisited neighbours of each user's frontier. Chen et al. 2022 (NANN),
-// section 4.1, Algorithm 1. O(F + neighbours) a user, plus O(W) where the
+// Algorithm 2, section 4.1. O(F + neighbours) a user, plus O(W) where the
 // bitmap has to be copied. Users are spread over threads and share nothing: any
 // number gives the same bytes. One user's frontier is one thread's work, as it
 // takes less time than waking the others would save.

@@ -45,7 +45,7 @@ def graph_expand(
         with 0, end with E or ascend where it is read, W is too small, a rank is wrong,
         the batch sizes differ, or `bucket_sizes` does not ascend (ValueError while a
         graph is traced).
-    Source: Chen et al. 2022, section 4.1, Algorithm 1.
+    Source: Chen et al. 2022, Algorithm 2 and section 4.1.
     """
     visited, fresh, counts = _library.load_library().tfrec_graph_expand(
         visited=visited,
