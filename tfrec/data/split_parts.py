@@ -132,7 +132,9 @@ def ranges(begin: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Concatenates `arange(begin[i], end[i])` over i."""
     lengths = end - begin
     starts = np.cumsum(lengths) - lengths
-    return np.repeat(begin - starts, lengths) + np.arange(lengths.sum())
+    rows = np.repeat(begin - starts, lengths)
+    rows += np.arange(rows.size)
+    return rows
 
 
 def user_row_splits(users: np.ndarray, num_users: int) -> np.ndarray:

@@ -30,7 +30,12 @@ class Table(Mapping[str, np.ndarray]):
                     f"`{self.name}`, column {column!r} holds lists: "
                     f"read it with ragged({column!r})."
                 )
-            self._columns[column] = self.arrow[column].to_numpy()
+            found = self.arrow[column]
+            values = found.to_numpy()
+            if values.dtype.kind in "if" and not found.null_count:
+                number = self.arrow.schema.names.index(column)  # one copy, not two
+                self.arrow = self.arrow.set_column(number, column, pa.array(values))
+            self._columns[column] = values
         return self._columns[column]
 
     def __iter__(self) -> Iterator[str]:
