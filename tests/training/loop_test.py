@@ -52,7 +52,7 @@ def test_history_holds_the_means_of_the_losses(tmp_path):
     assert [record["iteration"] for record in result.history] == [4, 8]
     assert result.best_epoch == 1
     assert result.seconds > 0
-    assert result.examples_per_second == pytest.approx(16 / result.seconds)
+    assert result.examples_per_second == pytest.approx(14 / result.seconds)
 
 
 def test_steps_per_epoch_cuts_the_data_set(tmp_path):

@@ -13,8 +13,7 @@ class Embedding(keras.layers.Layer):
     `keras.layers.Embedding` reads its whole table in each step, which TensorFlow copies
     once rows of it are updated. This layer gathers from the variable itself, so that
     forward, gradient and a row-sparse update cost what the batch's ids cost, whatever
-    the table's size. Call it outside of functions compiled by XLA, which would make
-    the gradient dense.
+    the table's size.
 
     Args:
         input_dim: number of rows, the padding row 0 included.
@@ -40,7 +39,6 @@ class Embedding(keras.layers.Layer):
         self.input_dim = input_dim
         self.output_dim = output_dim
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
-        self.supports_jit = False
 
     def build(self, input_shape: Any = None) -> None:
         """Creates the table, float32 whatever the compute dtype is."""

@@ -17,7 +17,7 @@ from tfrec.training.progress import Progress
 from tfrec.training.scalars import ScalarWriter
 from tfrec.training.state import TrainingState
 from tfrec.training.step import TrainStep, make_train_step
-from tfrec.training.task import Task
+from tfrec.training.task import Batch, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +57,7 @@ class EpochRunner:
         self._unread: list[dict[str, tf.Tensor]] = []
         self._unread_examples = 0
         self._clock = 0.0
+        self._is_compiled = False
 
     def run(self, dataset: tf.data.Dataset) -> None:
         """Trains on what is left of the epoch, validates, writes the checkpoint."""
@@ -71,7 +72,7 @@ class EpochRunner:
         self._clock = time.monotonic()
         for batch in dataset.skip(state.step):
             self._unread.append(train_step(batch))
-            self._unread_examples += tf.nest.flatten(batch)[0].shape[0]
+            self._count_examples(batch)
             state.step += 1
             state.iteration += 1
             self._after_step()
@@ -94,6 +95,13 @@ class EpochRunner:
                 element_spec,
             )
         return self._step
+
+    def _count_examples(self, batch: Batch) -> None:
+        """Starts the clock after the first step, which compiles."""
+        if self._is_compiled:
+            self._unread_examples += tf.nest.flatten(batch)[0].shape[0]
+        else:
+            self._is_compiled, self._clock = True, time.monotonic()
 
     def _after_step(self) -> None:
         state, config = self._state, self._config

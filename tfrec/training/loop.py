@@ -26,7 +26,8 @@ class FitResult:
         history: a record an epoch: epoch, iteration, losses, metrics.
         best_epoch: index of the epoch whose weights the model holds.
         best_metrics: its validation metrics.
-        seconds: time in training steps, without validation, over all resumed parts.
+        seconds: time in training steps, over all resumed parts; without validation,
+            checkpoints, and the first step of a process, which compiles.
         examples_per_second: global batch rows trained on in a second of these.
     """
 

@@ -22,8 +22,8 @@ class TrainingState:
         best_epoch: index of the best epoch so far, -1 before the first.
         best_metrics: what `task.validate()` returned there.
         stale_epochs: epochs since the best one.
-        seconds: time spent in training steps, over all resumed parts.
-        examples: rows trained on, over all resumed parts.
+        seconds: time in training steps, but for the first of a process.
+        examples: rows trained on in that time.
         finished: nothing is left to train.
     """
 
