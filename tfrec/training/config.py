@@ -26,7 +26,10 @@ class TrainingConfig:
 
     Args:
         optimizer: "adam", "adamw" or "adagrad", all with row-sparse tables.
-        learning_rate: constant step size (Adam's default in Kingma & Ba 2015).
+        learning_rate: step size at the first step (Adam's default in Kingma & Ba 2015).
+        final_learning_rate: where a straight line from `learning_rate` ends after
+            `decay_steps`; None keeps it constant.
+        decay_steps: steps of that line, set together with `final_learning_rate`.
         weight_decay: decoupled decay, "adamw" only; of a table's touched rows only.
         epochs: the most epochs that are run.
         steps_per_epoch: cuts each epoch's data set; None takes all of it.
@@ -45,6 +48,8 @@ class TrainingConfig:
 
     optimizer: str = "adam"
     learning_rate: float = 1e-3
+    final_learning_rate: float | None = None
+    decay_steps: int | None = None
     weight_decay: float = 0.0
     epochs: int = 1
     steps_per_epoch: int | None = None
@@ -62,6 +67,17 @@ class TrainingConfig:
         _require(self, "optimizer", self.optimizer in OPTIMIZERS, f"in {OPTIMIZERS}")
         _require(self, "mode", self.mode in MODES, f"in {MODES}")
         _require(self, "learning_rate", self.learning_rate > 0, "> 0")
+        if self.final_learning_rate is not None:
+            _require(
+                self, "final_learning_rate", self.final_learning_rate >= 0, ">= 0"
+            )
+        _require(
+            self,
+            "decay_steps",
+            (self.decay_steps is None) == (self.final_learning_rate is None)
+            and (self.decay_steps or 1) >= 1,
+            ">= 1 when `final_learning_rate` is set, else None",
+        )
         _require(self, "weight_decay", self.weight_decay >= 0, ">= 0")
         if self.optimizer != "adamw":
             _require(

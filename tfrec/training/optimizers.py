@@ -73,7 +73,7 @@ class Adam(RowSparse, keras.optimizers.Adam):
 
     def __init__(
         self,
-        learning_rate: float = 1e-3,
+        learning_rate: Any = 1e-3,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
@@ -119,7 +119,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        learning_rate: float = 1e-3,
+        learning_rate: Any = 1e-3,
         weight_decay: float = 4e-3,
         name: str = "adamw",
         **kwargs: Any,
@@ -137,7 +137,7 @@ class Adagrad(RowSparse, keras.optimizers.Adagrad):
 
     def __init__(
         self,
-        learning_rate: float = 1e-3,
+        learning_rate: Any = 1e-3,
         initial_accumulator_value: float = 0.1,
         epsilon: float = 1e-7,
         name: str = "adagrad",
@@ -164,10 +164,15 @@ class Adagrad(RowSparse, keras.optimizers.Adagrad):
 
 def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
     """The optimiser that `config` names."""
+    rate: Any = config.learning_rate
+    if config.decay_steps is not None:
+        rate = keras.optimizers.schedules.PolynomialDecay(
+            rate, config.decay_steps, config.final_learning_rate
+        )
     if config.optimizer == "adamw":
-        return AdamW(config.learning_rate, config.weight_decay)
+        return AdamW(rate, config.weight_decay)
     optimizers = {"adam": Adam, "adagrad": Adagrad}
-    return optimizers[config.optimizer](config.learning_rate)
+    return optimizers[config.optimizer](rate)
 
 
 def sum_by_row(slices: tf.IndexedSlices) -> tuple[tf.Tensor, tf.Tensor]:
