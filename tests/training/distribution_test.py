@@ -1,6 +1,7 @@
 """Several workers on loopback compute what one process computes."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from tests.training import two_workers
 from tfrec.training import distribution
 
 STEPS = 20
+LAST = f"checkpoints/checkpoint-{STEPS:05d}-00000000"
 
 
-def test_two_workers_give_the_losses_of_one_process(tmp_path):
+def test_two_workers_give_the_losses_of_one_process_also_resumed(tmp_path):
     factory = "tests.training.toy:factory"
     one = two_workers.losses_of(factory, 1, STEPS, tmp_path / "one")
     two = two_workers.losses_of(factory, 2, STEPS, tmp_path / "two")
@@ -21,13 +23,22 @@ def test_two_workers_give_the_losses_of_one_process(tmp_path):
         singles, doubles = ([step[name] for step in run] for run in (one, two))
         np.testing.assert_allclose(doubles, singles, rtol=0, atol=1e-5)
         assert len(set(singles)) == STEPS
-    checkpoint = f"checkpoints/checkpoint-{STEPS:05d}-00000000/model.npz"
-    with (
-        np.load(tmp_path / "one" / checkpoint) as single,
-        np.load(tmp_path / "two" / checkpoint) as double,
-    ):
-        for name in single:
-            np.testing.assert_allclose(single[name], double[name], rtol=0, atol=1e-4)
+    single, double = _last(tmp_path / "one"), _last(tmp_path / "two")
+    for name, array in single.items():
+        np.testing.assert_allclose(double[name], array, rtol=0, atol=1e-4)
+
+    shutil.rmtree(tmp_path / "two" / LAST)
+    assert two_workers.losses_of(factory, 2, STEPS, tmp_path / "two") == two
+    for name, array in _last(tmp_path / "two").items():
+        assert array.tobytes() == double[name].tobytes(), f"{name} after the resume"
+
+
+def _last(folder) -> dict[str, np.ndarray]:
+    arrays = {}
+    for file in (folder / LAST).glob("*.npz"):
+        with np.load(file) as content:
+            arrays |= {f"{file.name} {name}": content[name] for name in content}
+    return arrays
 
 
 @pytest.mark.parametrize(
