@@ -187,7 +187,7 @@ def _download(
                 f"{error}\nOr get {known.raw} from {known.page} and run "
                 f"`python -m tfrec.data prepare {name} --raw=FILE`."
             ) from error
-        logging.info("%s\nTaking the copy in %s.", error, _RECBOLE)
+        logging.warning("%s\nTaking the copy in %s.", error, _RECBOLE)
     with download.temporary_folder(root) as scratch:
         wheel = download.fetch_wheel(_RECBOLE, _RECBOLE_SHA256, pathlib.Path(scratch))
         return movielens.read_recbole_100k(wheel), f"wheel {_RECBOLE}"

@@ -180,44 +180,27 @@ def _by_row(
     share: float,
 ) -> Split:
     """Tests on rows; validates on the end of drawn users' other rows."""
-    items = dataset.interactions["item"]
     train_rows, splits = _grouped(dataset, ~is_test, seed)
     begin, end = splits[:-1], splits[1:]
     ordered = dataset.time_column is not None
     take = 1 if ordered else np.ceil((end - begin) * share).astype(np.int64)
     keep = end - take
-    users = draw(
-        np.flatnonzero((keep > begin) & (keep < end)),
-        num_validation_users,
-        seed,
-        "validation_users",
-    )
-    users.sort()
+    users = np.flatnonzero((keep > begin) & (keep < end))
+    users = np.sort(draw(users, num_validation_users, seed, "validation_users"))
     trains = np.ones([train_rows.size], bool)
     trains[ranges(keep[users], end[users])] = False
-    test_rows, test_splits = _grouped(dataset, is_test, seed)
-    has_both = (np.diff(test_splits) > 0) & (end > begin)
-    testers = np.flatnonzero(has_both)
+    items = dataset.interactions["item"]
+    visible = items[train_rows]
+    history, target = (begin[users], keep[users]), (keep[users], end[users])
+    validation = make_examples(users, visible, history, visible, target)
+    test_rows, splits = _grouped(dataset, is_test, seed)
+    testers = np.flatnonzero((splits[1:] > splits[:-1]) & (end > begin))
     if num_test_users is not None:
         testers = np.sort(draw(testers, num_test_users, seed, "test_users"))
-    visible = items[train_rows]
-    return Split(
-        make_targets(dataset, train_rows[trains], ordered),
-        make_examples(
-            users,
-            visible,
-            (begin[users], keep[users]),
-            visible,
-            (keep[users], end[users]),
-        ),
-        make_examples(
-            testers,
-            visible,
-            (begin[testers], end[testers]),
-            items[test_rows],
-            (test_splits[testers], test_splits[testers + 1]),
-        ),
-    )
+    history = begin[testers], end[testers]
+    target = splits[testers], splits[testers + 1]
+    test = make_examples(testers, visible, history, items[test_rows], target)
+    return Split(make_targets(dataset, train_rows[trains], ordered), validation, test)
 
 
 def _grouped(

@@ -76,33 +76,23 @@ def check_tables(
             )
     for name, table in tables.items():
         file = f"{where}/{name}.parquet"
-        declared = meta.get("columns", {}).get(name, {})
-        _check_columns(file, name, table, declared)
+        _check_columns(file, name, table, meta.get("columns", {}).get(name, {}))
         expected = meta["files"][f"{name}.parquet"].get("rows", table.num_rows)
-        _expect(
-            file,
-            "rows",
-            f"must be {expected}, as meta.json says",
-            table.num_rows == expected,
-            table.num_rows,
-        )
+        if table.num_rows != expected:
+            rule = f"must be {expected}, as meta.json says"
+            raise _error(file, "rows", rule, table.num_rows)
         _check_ids(file, table, meta)
     file = f"{where}/interactions.parquet"
     rows = tables["interactions"]
-    _expect(
-        file,
-        "rows",
-        f"must be num_interactions={meta['num_interactions']}",
-        rows.num_rows == meta["num_interactions"],
-        rows.num_rows,
-    )
+    if rows.num_rows != meta["num_interactions"]:
+        rule = f"must be num_interactions={meta['num_interactions']}"
+        raise _error(file, "rows", rule, rows.num_rows)
     _check_order(file, rows)
     _check_duplicates(file, rows)
     for name, key in (("items", "item"), ("users", "user")):
         if name in tables:
-            _check_dense(
-                f"{where}/{name}.parquet", tables[name][key], key, meta[f"num_{name}"]
-            )
+            file = f"{where}/{name}.parquet"
+            _check_dense(file, tables[name][key], key, meta[f"num_{name}"])
 
 
 def _check_columns(
@@ -149,20 +139,19 @@ def _check_ids(file: str, table: Table, meta: Mapping[str, Any]) -> None:
             limit = meta["num_items"]
         else:
             continue
-        if nulls := table.arrow[column].null_count:
-            _expect(file, column, "must have no nulls", False, nulls)
+        _check_no_nulls(file, table, column)
         is_list = pa.types.is_list(table.arrow.schema.field(column).type)
         ids = table.ragged(column)[0] if is_list else table[column]
         if ids.size:
             low, high = int(ids.min()), int(ids.max())
-            wrong = low if low < 1 else high
-            _expect(
-                file,
-                column,
-                f"must be in [1, {limit}]",
-                low >= 1 and high <= limit,
-                wrong,
-            )
+            if low < 1 or high > limit:
+                wrong = low if low < 1 else high
+                raise _error(file, column, f"must be in [1, {limit}]", wrong)
+
+
+def _check_no_nulls(file: str, table: Table, column: str) -> None:
+    if nulls := table.arrow[column].null_count:
+        raise _error(file, column, "must have no nulls", nulls)
 
 
 def _check_order(file: str, rows: Table) -> None:
@@ -170,29 +159,18 @@ def _check_order(file: str, rows: Table) -> None:
     falls = np.flatnonzero(users[1:] < users[:-1])
     if falls.size:
         row = int(falls[0]) + 1
-        _expect(
-            file,
-            "user",
-            "must be sorted: rows are grouped by user",
-            False,
-            f"{users[row]} after {users[row - 1]} in row {row}",
-        )
+        value = f"{users[row]} after {users[row - 1]} in row {row}"
+        raise _error(file, "user", "must be sorted: rows are grouped by user", value)
     column = time_column(rows)
     if column is None:
         return
+    _check_no_nulls(file, rows, column)
     time = rows[column]
-    if nulls := rows.arrow[column].null_count:
-        _expect(file, column, "must have no nulls", False, nulls)
     falls = np.flatnonzero((time[1:] < time[:-1]) & (users[1:] == users[:-1]))
     if falls.size:
         row = int(falls[0]) + 1
-        _expect(
-            file,
-            column,
-            "must be sorted within a user",
-            False,
-            f"{time[row]} after {time[row - 1]} in row {row} of user {users[row]}",
-        )
+        value = f"{time[row]} after {time[row - 1]} in row {row} of user {users[row]}"
+        raise _error(file, column, "must be sorted within a user", value)
 
 
 def _check_duplicates(file: str, rows: Table) -> None:
@@ -225,26 +203,23 @@ def _check_duplicates(file: str, rows: Table) -> None:
         row = int(order[found[0] + 1])
         row = row if subset is None else int(subset[row])
         names = ", ".join(["user", "item", *([column] if column else [])])
-        _expect(
-            file,
-            names,
-            "must have no duplicate rows",
-            False,
+        value = (
             f"{found.size} duplicates, the first in row {row}: "
-            f"user {rows['user'][row]}, item {rows['item'][row]}",
+            f"user {rows['user'][row]}, item {rows['item'][row]}"
         )
+        raise _error(file, names, "must have no duplicate rows", value)
 
 
 def _check_dense(file: str, ids: np.ndarray, column: str, size: int) -> None:
-    if not np.array_equal(ids, np.arange(1, size + 1)):
-        if ids.size == size:
-            row = int(np.flatnonzero(ids != np.arange(1, size + 1))[0])
-            value = f"{ids[row]} in row {row}"
-        else:
-            value = f"{ids.size} rows"
-        _expect(file, column, f"must be 1, 2, ... {size}", False, value)
+    expected = np.arange(1, size + 1)
+    if np.array_equal(ids, expected):
+        return
+    value = f"{ids.size} rows"
+    if ids.size == size:
+        row = int(np.flatnonzero(ids != expected)[0])
+        value = f"{ids[row]} in row {row}"
+    raise _error(file, column, f"must be 1, 2, ... {size}", value)
 
 
-def _expect(file: str, column: str, rule: str, holds: bool, value: Any) -> None:
-    if not holds:
-        raise DataError(f"`{file}`, {column} {rule}. Received: {value}")
+def _error(file: str, column: str, rule: str, value: Any) -> DataError:
+    return DataError(f"`{file}`, {column} {rule}. Received: {value}")
