@@ -78,7 +78,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
 
 def test_the_libraries_have_no_debug_symbols_and_no_path(wheel, tmp_path):
     zipfile.ZipFile(wheel).extractall(tmp_path)
-    for path in (tmp_path / "tfrec" / "ops").glob("*.so"):
+    libraries = list((tmp_path / "tfrec" / "ops").glob("*.so"))
+    assert len(libraries) == 2
+    for path in libraries:
         assert ".debug_" not in _run("readelf", "-SW", path, cwd=tmp_path)
         dynamic = _run("readelf", "-dW", path, cwd=tmp_path)
         assert "RPATH" not in dynamic
