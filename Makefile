@@ -4,7 +4,6 @@
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
-export TF_CPP_MIN_LOG_LEVEL ?= 1
 
 BIN := $(VENV)/bin
 RUN := $(BIN)/python
@@ -58,8 +57,9 @@ unit: build  ## The tests that are not marked long.
 long: build  ## The tests marked long, one after the other.
 	$(PYTEST) -m long
 
-wheel: build  ## Build dist/tfrec-*.whl in an isolated environment.
-	$(PIP) wheel --quiet --no-deps -w dist .
+wheel: $(INSTALLED)  ## Build dist/tfrec-*.whl in an isolated environment.
+	rm -rf build/lib.* build/bdist.*
+	PIP_CONSTRAINT=constraints.txt $(PIP) wheel --quiet --no-deps -w dist .
 
 wheel-test: build  ## Build the wheel, run the op tests against it in a new environment.
 	$(PYTEST) -m long tests/wheel_test.py
@@ -70,7 +70,7 @@ asan: build  ## The core under AddressSanitizer and UndefinedBehaviorSanitizer.
 bazel: build  ## Build the library with Bazel and run an op from it.
 	$(PYTEST) -m long tests/bazel_test.py
 
-clean:  ## Remove what was built; keep the downloads and the runs.
+clean:  ## Remove .venv and what was built; keep runs/.
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	rm -f tfrec/ops/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
