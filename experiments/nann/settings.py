@@ -1,0 +1,111 @@
+"""Named settings of NANN's experiments: one a data set, and a tiny one for tests."""
+
+import dataclasses
+
+from tfrec.nann.config import IndexConfig, LossConfig, NannConfig, WalkConfig
+from tfrec.training import TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """Everything that decides the numbers of a run, but its seed.
+
+    Args:
+        dataset: name in `tfrec.data`.
+        split: "half_sequence" (paper, section 5.1.1) or "official".
+        num_validation_users: examples that choose the epoch.
+        num_test_users: examples that are reported.
+        top_m: M of the metrics; paper: 200.
+        batch_size: positives a step.
+        examples_per_epoch: cap of an epoch; validation follows each.
+        model: the network.
+        loss: negatives and the auxiliary loss.
+        training: optimiser and epochs.
+        index: HNSW.
+        walk: the walk that is exported and reported.
+        curve: further walks, for the curve of coverage against the share of items.
+    """
+
+    dataset: str
+    split: str
+    num_validation_users: int
+    num_test_users: int
+    top_m: int
+    batch_size: int = 256
+    examples_per_epoch: int = 128_000
+    model: NannConfig = NannConfig()
+    loss: LossConfig = LossConfig()
+    training: TrainingConfig = TrainingConfig()
+    index: IndexConfig = IndexConfig()
+    walk: WalkConfig = WalkConfig()
+    curve: tuple[WalkConfig, ...] = ()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch."""
+        return self.examples_per_epoch // self.batch_size
+
+
+def training(epochs: int, steps_per_epoch: int) -> TrainingConfig:
+    """Adam at the paper's 3e-3, falling to a twentieth of it on a line (ours)."""
+    return TrainingConfig(
+        optimizer="adam",
+        learning_rate=3e-3,
+        final_learning_rate=1.5e-4,
+        decay_steps=epochs * steps_per_epoch,
+        epochs=epochs,
+        monitor="recall",
+        checkpoint_every_steps=250,
+    )
+
+
+SETTINGS = {
+    "ml-100k": Setting(
+        dataset="ml-100k",
+        split="half_sequence",
+        num_validation_users=150,
+        num_test_users=150,
+        top_m=50,
+        examples_per_epoch=25_600,
+        training=training(6, 100),
+    ),
+    "ml-1m": Setting(
+        dataset="ml-1m",
+        split="half_sequence",
+        num_validation_users=1000,
+        num_test_users=1000,
+        top_m=50,
+        training=training(7, 500),
+    ),
+    "gowalla": Setting(
+        dataset="gowalla",
+        split="official",
+        num_validation_users=400,
+        num_test_users=2000,
+        top_m=200,
+        training=training(5, 500),
+    ),
+    "diginetica": Setting(
+        dataset="diginetica",
+        split="official",
+        num_validation_users=400,
+        num_test_users=2000,
+        top_m=200,
+        model=NannConfig(max_history=20),
+        training=training(5, 500),
+    ),
+}
+
+TESTING = Setting(
+    dataset="ml-100k",
+    split="half_sequence",
+    num_validation_users=50,
+    num_test_users=50,
+    top_m=20,
+    batch_size=64,
+    examples_per_epoch=640,
+    model=NannConfig(max_history=10),
+    loss=LossConfig(num_negatives=20),
+    training=training(2, 10),
+    walk=WalkConfig(ef=(8, 16, 32), steps=(1, 1, 2)),
+)

@@ -1,0 +1,1 @@
+"""Losses that papers share: plain functions of logits."""
