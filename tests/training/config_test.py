@@ -20,6 +20,16 @@ from tfrec import training
         ({"optimizer": "sgd"}, r"`optimizer` must be in .*Received: sgd"),
         ({"learning_rate": 0.0}, "`learning_rate` must be > 0. Received: 0.0"),
         ({"weight_decay": 0.1}, '`weight_decay` must be 0 unless optimizer="adamw"'),
+        ({"decay_steps": 3}, "`decay_steps` must be set together with"),
+        ({"final_learning_rate": 0.1}, "`decay_steps` must be set together with"),
+        (
+            {"decay_steps": 0, "final_learning_rate": 0.1},
+            "`decay_steps` must be None or >= 1. Received: 0",
+        ),
+        (
+            {"decay_steps": 3, "final_learning_rate": -0.1},
+            "`final_learning_rate` must be >= 0",
+        ),
         ({"patience": 2}, "`monitor` must be set when patience is set"),
         ({"patience": 0, "monitor": "auc"}, "`patience` must be None or >= 1"),
         ({"mode": "up"}, "`mode` must be in"),

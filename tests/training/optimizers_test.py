@@ -154,3 +154,21 @@ def test_make_optimizer_takes_the_configs_numbers():
     assert optimizer.weight_decay == 0.5
     assert type(make_optimizer(TrainingConfig(optimizer="adagrad"))) is Adagrad
     assert type(make_optimizer(TrainingConfig(optimizer="adam"))) is Adam
+
+
+@pytest.mark.parametrize("name", ["adam", "adagrad"])
+def test_the_learning_rate_falls_on_a_line_to_its_final_value(name):
+    config = TrainingConfig(
+        optimizer=name, learning_rate=0.4, final_learning_rate=0.1, decay_steps=3
+    )
+    optimizer, table = make_optimizer(config), _table()
+    rates, moves = [], []
+    for _ in range(5):
+        before = table.numpy()
+        rates.append(float(optimizer.learning_rate))
+        ones = tf.IndexedSlices(tf.ones((1, WIDTH)), tf.constant([2]))
+        optimizer.apply([ones], [table])
+        moves.append(float((before - table.numpy())[2, 0]))
+    np.testing.assert_allclose(rates, [0.4, 0.3, 0.2, 0.1, 0.1], rtol=1e-6)
+    sizes = 1.0 if name == "adam" else 1 / np.sqrt(0.1 + np.arange(1, 6))
+    np.testing.assert_allclose(moves, np.multiply(rates, sizes), rtol=1e-4)

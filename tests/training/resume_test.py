@@ -31,7 +31,7 @@ def _start(folder, *kill) -> subprocess.Popen:
 
 
 def _end(process, code: int) -> str:
-    printed, errors = process.communicate(timeout=300)
+    printed, errors = process.communicate(timeout=900)
     assert process.returncode == code, errors[-3000:]
     return printed
 

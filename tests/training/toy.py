@@ -58,6 +58,8 @@ def make_dataset(epoch: int) -> tf.data.Dataset:
 
 def factory():
     """For `two_workers`: the task as that script wants it."""
-    config = training.TrainingConfig(learning_rate=0.01, seed=7)
+    config = training.TrainingConfig(
+        learning_rate=0.01, final_learning_rate=0.001, decay_steps=15, seed=7
+    )
     training.configure(config)
     return ToyTask(), lambda _: make_dataset(0).concatenate(make_dataset(1)), config

@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SECONDS_ALLOWED = 300
+SECONDS_ALLOWED = 900
 
 
 def losses_of(

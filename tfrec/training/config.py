@@ -64,41 +64,43 @@ class TrainingConfig:
     tensorboard: bool = True
 
     def __post_init__(self) -> None:
-        _require(self, "optimizer", self.optimizer in OPTIMIZERS, f"in {OPTIMIZERS}")
-        _require(self, "mode", self.mode in MODES, f"in {MODES}")
-        _require(self, "learning_rate", self.learning_rate > 0, "> 0")
-        if self.final_learning_rate is not None:
-            _require(
-                self, "final_learning_rate", self.final_learning_rate >= 0, ">= 0"
-            )
-        _require(
-            self,
-            "decay_steps",
-            (self.decay_steps is None) == (self.final_learning_rate is None)
-            and (self.decay_steps or 1) >= 1,
-            ">= 1 when `final_learning_rate` is set, else None",
-        )
-        _require(self, "weight_decay", self.weight_decay >= 0, ">= 0")
-        if self.optimizer != "adamw":
-            _require(
-                self,
+        positive = ("epochs", "log_every_steps")
+        optional = ("decay_steps", "steps_per_epoch", "patience")
+        counts = [(name, getattr(self, name)) for name in optional]
+        rules = [
+            ("optimizer", self.optimizer in OPTIMIZERS, f"in {OPTIMIZERS}"),
+            ("mode", self.mode in MODES, f"in {MODES}"),
+            ("learning_rate", self.learning_rate > 0, "> 0"),
+            ("final_learning_rate", (self.final_learning_rate or 0) >= 0, ">= 0"),
+            ("weight_decay", self.weight_decay >= 0, ">= 0"),
+            (
                 "weight_decay",
-                self.weight_decay == 0,
+                self.weight_decay == 0 or self.optimizer == "adamw",
                 '0 unless optimizer="adamw"',
-            )
-        if self.patience is not None:
-            _require(self, "patience", self.patience >= 1, "None or >= 1")
-            _require(
-                self, "monitor", self.monitor is not None, "set when patience is set"
-            )
-        if self.steps_per_epoch is not None:
-            _require(self, "steps_per_epoch", self.steps_per_epoch >= 1, "None or >= 1")
-        _require(self, "epochs", self.epochs >= 1, ">= 1")
-        _require(self, "seed", 0 <= self.seed < 2**31, "in [0, 2**31)")
-        _require(
-            self, "checkpoint_every_steps", self.checkpoint_every_steps >= 0, ">= 0"
-        )
-        _require(self, "log_every_steps", self.log_every_steps >= 1, ">= 1")
+            ),
+            ("seed", 0 <= self.seed < 2**31, "in [0, 2**31)"),
+            ("checkpoint_every_steps", self.checkpoint_every_steps >= 0, ">= 0"),
+            *((name, getattr(self, name) >= 1, ">= 1") for name in positive),
+            *(
+                (name, _is_count(getattr(self, name)), "None or >= 1")
+                for name in optional
+            ),
+            (
+                "decay_steps",
+                (self.decay_steps is None) == (self.final_learning_rate is None),
+                "set together with `final_learning_rate`",
+            ),
+            (
+                "monitor",
+                self.patience is None or self.monitor is not None,
+                "set when patience is set",
+            ),
+        ]
+        for name, holds, rule in rules:
+            if not holds:
+                raise ValueError(
+                    f"`{name}` must be {rule}. Received: {getattr(self, name)}"
+                )
 
     def numeric_fields(self) -> dict[str, object]:
         """The fields that decide the weights: a checkpoint resumes only under these."""
@@ -125,6 +127,5 @@ def configure(config: TrainingConfig) -> None:
     )
 
 
-def _require(config: TrainingConfig, name: str, holds: bool, rule: str) -> None:
-    if not holds:
-        raise ValueError(f"`{name}` must be {rule}. Received: {getattr(config, name)}")
+def _is_count(value: int | None) -> bool:
+    return value is None or value >= 1
