@@ -60,6 +60,7 @@ def make_setting() -> settings_lib.Setting:
 
 
 def main(argv: Sequence[str]) -> None:
+    """Runs the stages."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     strategy = distribution.strategy()

@@ -33,11 +33,11 @@ class Setting:
     top_m: int
     batch_size: int = 256
     examples_per_epoch: int = 128_000
-    model: NannConfig = NannConfig()
-    loss: LossConfig = LossConfig()
-    training: TrainingConfig = TrainingConfig()
-    index: IndexConfig = IndexConfig()
-    walk: WalkConfig = WalkConfig()
+    model: NannConfig = dataclasses.field(default_factory=NannConfig)
+    loss: LossConfig = dataclasses.field(default_factory=LossConfig)
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+    index: IndexConfig = dataclasses.field(default_factory=IndexConfig)
+    walk: WalkConfig = dataclasses.field(default_factory=WalkConfig)
     curve: tuple[WalkConfig, ...] = ()
 
     @property

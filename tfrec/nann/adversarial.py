@@ -10,7 +10,9 @@ from tfrec.nann.config import AdversarialConfig
 ScoreFn = Callable[[Any], Any]
 
 
-def perturbation(objective: tf.Tensor, vectors: tf.Tensor, tape, epsilon: float):
+def perturbation(
+    objective: tf.Tensor, vectors: tf.Tensor, tape: tf.GradientTape, epsilon: float
+) -> tf.Tensor:
     """Eq. 6: epsilon times the sign of an objective's gradient by the vectors.
 
     Args:

@@ -181,12 +181,15 @@ class WalkConfig:
         steps: rounds a level, T_2, T_1, T_0; paper: 1, 1, 3.
         walk: "beam" (paper, Algorithm 2) or "rounds" (the official serving graph: a
             level-0 round goes on from the best of its fresh nodes alone).
+        reset_visited: forget what was visited when a level is left, as Algorithm 2
+            does; False scores a node once in the whole walk.
         bucket_step: ratio of neighbouring padded sizes; ours: 1.1.
     """
 
     ef: tuple[int, ...] = (100, 200, 400)
     steps: tuple[int, ...] = (1, 1, 3)
     walk: str = "beam"
+    reset_visited: bool = True
     bucket_step: float = 1.1
 
     def __post_init__(self) -> None:

@@ -147,10 +147,10 @@ class Nann(keras.Model):
 
     def _create_variables(self) -> None:
         zero = tf.zeros([1, 1], tf.int32)
-        history = {field.name: zero for field in self.schema.history}
-        user = {name: zero[0] for name in self.profile_names}
+        history = dict.fromkeys((f.name for f in self.schema.history), zero)
+        user = dict.fromkeys(self.profile_names, zero[0])
         state = self.user_state({"user": user, "history": history})
-        items = {field.name: zero for field in self.schema.candidates}
+        items = dict.fromkeys((f.name for f in self.schema.candidates), zero)
         self.score(state, self.item_vectors(items))
         self.built = True
 
