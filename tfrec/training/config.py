@@ -81,10 +81,7 @@ class TrainingConfig:
             ("seed", 0 <= self.seed < 2**31, "in [0, 2**31)"),
             ("checkpoint_every_steps", self.checkpoint_every_steps >= 0, ">= 0"),
             *((name, getattr(self, name) >= 1, ">= 1") for name in positive),
-            *(
-                (name, _is_count(getattr(self, name)), "None or >= 1")
-                for name in optional
-            ),
+            *((name, n is None or n >= 1, "None or >= 1") for name, n in counts),
             (
                 "decay_steps",
                 (self.decay_steps is None) == (self.final_learning_rate is None),
@@ -125,7 +122,3 @@ def configure(config: TrainingConfig) -> None:
     keras.config.set_dtype_policy(
         "mixed_bfloat16" if config.mixed_precision else "float32"
     )
-
-
-def _is_count(value: int | None) -> bool:
-    return value is None or value >= 1
