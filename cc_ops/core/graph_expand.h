@@ -69,11 +69,7 @@ Status CheckNeighbours(const Adjacency<Split>& graph, int64_t node) {
   const auto is_wrong = [limit](int32_t id) {
     return static_cast<uint32_t>(id) >= limit;
   };
-  uint32_t any_wrong = 0;
-  for (int64_t i = begin; i < end; ++i) {
-    any_wrong |= is_wrong(graph.values[i]) ? 1u : 0u;
-  }
-  if (any_wrong == 0) return Status();
+  if (!AnyId(graph.values + begin, end - begin, is_wrong)) return Status();
   const int32_t* wrong =
       std::find_if(graph.values + begin, graph.values + end, is_wrong);
   return Status::Invalid("values",
@@ -100,7 +96,7 @@ __attribute__((always_inline)) inline void PrefetchList(
     const Adjacency<Split>& graph, int64_t node) {
   if (node == kPaddingId) return;
   constexpr uintptr_t kCacheLine = 64;
-  constexpr uintptr_t kMaxLines = 4;
+  constexpr uintptr_t kMaxLines = 5;
   const uintptr_t begin = static_cast<uintptr_t>(graph.row_splits[node]);
   const uintptr_t end = static_cast<uintptr_t>(graph.row_splits[node + 1]);
   const uintptr_t base = reinterpret_cast<uintptr_t>(graph.values);

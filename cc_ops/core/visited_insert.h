@@ -37,9 +37,27 @@ inline std::string Element(const std::string& name, int64_t row, int64_t column,
          "]=" + std::to_string(value);
 }
 
+// Says whether the predicate holds for any id.
+//
+// It reads all of them, in blocks of a constant length: that is what compilers
+// turn into vector instructions, GCC's -O2 included.
+template <typename Predicate>
+bool AnyId(const int32_t* ids, int64_t size, const Predicate& predicate) {
+  constexpr int64_t kBlock = 16;
+  uint32_t any = 0;
+  int64_t begin = 0;
+  for (; begin + kBlock <= size; begin += kBlock) {
+    for (int64_t i = 0; i < kBlock; ++i) {
+      any |= predicate(ids[begin + i]) ? 1u : 0u;
+    }
+  }
+  for (; begin < size; ++begin) any |= predicate(ids[begin]) ? 1u : 0u;
+  return any != 0;
+}
+
 // Checks that each of a row's `size` ids is -1 or in [0, num_items).
 //
-// O(size), without a branch in the loop. `row` and `name` serve the message.
+// O(size). `row` and `name` serve the message.
 inline Status CheckIds(const std::string& name, int64_t row, const int32_t* ids,
                        int64_t size, int64_t num_items) {
   // -1 becomes 0, the ids 1 to N, everything else more.
@@ -47,9 +65,7 @@ inline Status CheckIds(const std::string& name, int64_t row, const int32_t* ids,
   const auto is_wrong = [limit](int32_t id) {
     return static_cast<uint32_t>(id) + 1u > limit;
   };
-  uint32_t any_wrong = 0;
-  for (int64_t i = 0; i < size; ++i) any_wrong |= is_wrong(ids[i]) ? 1u : 0u;
-  if (any_wrong == 0) return Status();
+  if (!AnyId(ids, size, is_wrong)) return Status();
   const int64_t first = std::find_if(ids, ids + size, is_wrong) - ids;
   return Status::Invalid(name,
                          "-1 or in [0, " + std::to_string(num_items) + ")",
