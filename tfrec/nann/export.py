@@ -38,9 +38,8 @@ def export(
     """Writes a SavedModel into the next version folder of `path`, whole or not at all.
 
     Args:
-        scorer: the model's two functions; a `tf.Module` or Keras model, so that its
-            variables are saved. Its history features are `{"item": (B, L)}`, ids
-            (position + 1), and those of `item_features`.
+        scorer: the model's two functions. Its history features are `"item"`, ids
+            (position + 1) `(B, L)`, and those of `item_features`.
         index: vectors, graph and raw ids (`index.item_ids`, none of them -1).
         walk: the walk of `retrieve`.
         path: the root of the versions; its parents are made.
@@ -74,14 +73,24 @@ def export(
     }
     folder = artifacts.next_version(path)
     with artifacts.create(folder, kind=KIND, format=FORMAT, meta=meta) as temporary:
-        tf.saved_model.save(
-            served, str(temporary), signatures=served.signatures(tuple(user_fields))
-        )
+        _save(served.signatures(tuple(user_fields)), temporary)
     return folder
 
 
-class Served(tf.Module):
-    """What the SavedModel holds: the signatures' functions and their variables.
+def _save(signatures: Mapping[str, Any], folder: pathlib.Path) -> None:
+    """Saves functions and the variables that they read, each once.
+
+    A Keras variable is not tracked itself: TensorFlow would save a copy, and a session
+    (a model server, the C API) would restore the copy alone.
+    """
+    root = tf.Module(name="nann")
+    used = {id(v): v for f in signatures.values() for v in f.variables}
+    root.used = list(used.values())
+    tf.saved_model.save(root, str(folder), signatures=dict(signatures))
+
+
+class Served:
+    """The functions of the signatures.
 
     Args:
         retriever: walks the graph.
@@ -97,7 +106,6 @@ class Served(tf.Module):
         item_features: Mapping[str, np.ndarray],
         max_history: int,
     ):
-        super().__init__(name="nann")
         self.retriever = retriever
         self.raw_ids = raw_ids
         self.max_history = max_history
