@@ -14,7 +14,7 @@ from tfrec.data.samplers import UnigramSampler
 from tfrec.data.schema import Schema, schema_for
 from tfrec.evaluation.metrics import recall
 
-EVALUATION_BATCH = 100
+EVALUATION_BATCH = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +46,26 @@ class Problem:
     def sampler(self) -> UnigramSampler:
         """The noise distribution."""
         return UnigramSampler(self.counts, self.setting.loss.noise_power)
+
+    @property
+    def raw_item_ids(self) -> np.ndarray:
+        """Original ids by position, int64 `(N,)`; dense ids where they are no numbers.
+
+        An export speaks int64 ids, as TensorFlow Serving's clients do.
+        """
+        raw = self.dataset.raw_item_ids
+        if raw.dtype.kind in "iu":
+            return raw.astype(np.int64)
+        return np.arange(1, self.dataset.num_items + 1, dtype=np.int64)
+
+    @property
+    def summary(self) -> str:
+        """Sizes, in one line."""
+        train, test = self.split.train, self.split.test
+        return (
+            f"{self.dataset.num_users:,} users, {self.dataset.num_items:,} items, "
+            f"{train.size:,} training targets, {test.size:,} test examples"
+        )
 
     @property
     def items(self) -> dict[str, np.ndarray]:

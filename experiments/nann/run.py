@@ -3,19 +3,34 @@
     python -m experiments.nann.run --dataset=ml-1m --output_dir=runs/ml-1m
 
 Stages: prepare the data, train, build the index, evaluate by brute force and by the
-graph walk, draw the figure, export. Each writes into `--output_dir`; with `--resume`
-what is there is kept, and a training that was cut off goes on where it was.
+graph walk, draw the figure, export and query the export in a new process. Each writes
+into `--output_dir`; with `--resume` what is there is kept, and a training that was cut
+off goes on where it was. With `TF_CONFIG` set, the training runs on several workers and
+the chief does the rest.
 """
 
 import dataclasses
+import json
 import pathlib
+import subprocess
+import sys
 from collections.abc import Sequence
 
-from absl import app, flags, logging
+import numpy as np
+from absl import app, flags
+from rich.console import Console
+from tfrec.nann.export import export
 
+from experiments.nann import evaluate, figures, report
 from experiments.nann import problem as problem_lib
 from experiments.nann import settings as settings_lib
-from experiments.nann.train import train
+from experiments.nann.problem import Problem
+from experiments.nann.train import item_vectors_fn, train
+from tfrec import artifacts
+from tfrec import ops as tfrec_ops
+from tfrec.nann import index as index_lib
+from tfrec.nann.index import HnswIndex
+from tfrec.nann.model import Nann
 from tfrec.training import configure, distribution
 
 FLAGS = flags.FLAGS
@@ -34,13 +49,20 @@ _AUXILIARY_LOSS = flags.DEFINE_bool(
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of weights, order, negatives.", lower_bound=0)
 _OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", None, "Folder of this run; default: runs/nann-<dataset>-<...>."
+    "output_dir",
+    None,
+    "Folder of this run; default: runs/nann-<dataset>-<architecture>-seed<seed>.",
 )
 _DATA_HOME = flags.DEFINE_string(
     "data_home", None, "Prepared data; default: $TFREC_DATA_HOME or ~/.cache/tfrec."
 )
 _RESUME = flags.DEFINE_bool("resume", False, "Keep what an earlier run finished.")
-_TESTING = flags.DEFINE_bool("testing", False, "Seconds instead of minutes (ml-100k).")
+_FILTER_SEEN = flags.DEFINE_bool(
+    "filter_seen", False, "Leave out items of the history when evaluating."
+)
+_TESTING = flags.DEFINE_bool(
+    "testing", False, "A few steps on ml-100k, to see that everything runs."
+)
 _MIXED_PRECISION = flags.DEFINE_bool("mixed_precision", False, "Train in bfloat16.")
 
 
@@ -52,11 +74,65 @@ def make_setting() -> settings_lib.Setting:
     loss = setting.loss
     if not _AUXILIARY_LOSS.value:
         loss = dataclasses.replace(loss, adversarial=None)
-    model = dataclasses.replace(setting.model, architecture=_ARCHITECTURE.value)
-    training = dataclasses.replace(
-        setting.training, seed=_SEED.value, mixed_precision=_MIXED_PRECISION.value
+    return dataclasses.replace(
+        setting,
+        model=dataclasses.replace(setting.model, architecture=_ARCHITECTURE.value),
+        loss=loss,
+        training=dataclasses.replace(
+            setting.training, seed=_SEED.value, mixed_precision=_MIXED_PRECISION.value
+        ),
+        filter_seen=_FILTER_SEEN.value,
     )
-    return dataclasses.replace(setting, model=model, loss=loss, training=training)
+
+
+def build_index(
+    model: Nann, problem: Problem, folder: pathlib.Path, resume: bool
+) -> HnswIndex:
+    """The graph over the model's item vectors, from `folder` if it is there."""
+    path = folder / "index"
+    if resume and path.exists():
+        return index_lib.load(path)
+    vectors = item_vectors_fn(model, problem)().numpy()
+    index = index_lib.build(
+        vectors, problem.raw_item_ids, problem.setting.index, num_threads=1
+    )
+    index_lib.save(index, path, overwrite=True)
+    return index
+
+
+def export_and_query(
+    model: Nann,
+    index: HnswIndex,
+    problem: Problem,
+    folder: pathlib.Path,
+    console: Console,
+) -> None:
+    """Exports, and lets a process without tfrec answer one request."""
+    setting = problem.setting
+    path = export(
+        model,
+        index,
+        setting.walk,
+        folder / "export",
+        max_history=setting.model.max_history,
+        item_features=problem.dataset.item_features,
+    )
+    console.print(f"Exported to {path}.")
+    test = problem.split.test
+    history = problem.raw_item_ids[test.history[: test.history_splits[1]] - 1]
+    history = history[-setting.model.max_history :].tolist()
+    command = [
+        sys.executable,
+        str(pathlib.Path(__file__).with_name("query.py")),
+        f"--export={path}",
+        f"--library={tfrec_ops.library_path()}",
+        f"--history={','.join(map(str, history))}",
+        "--k=10",
+    ]
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    console.print("A new process, with TensorFlow and the op library alone, retrieves:")
+    retrieved = json.loads(answer.stdout.splitlines()[-1])["ids"]
+    report.print_retrieved(problem, history[-5:], retrieved, console)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -69,10 +145,31 @@ def main(argv: Sequence[str]) -> None:
     name = f"nann-{setting.dataset}-{_ARCHITECTURE.value}-seed{_SEED.value}"
     folder = pathlib.Path(_OUTPUT_DIR.value or f"runs/{name}")
     folder.mkdir(parents=True, exist_ok=True)
+    console, resume = Console(), _RESUME.value
     problem = problem_lib.load(setting, _SEED.value, _DATA_HOME.value)
-    logging.info("Popularity %.4f", problem.popularity_recall(problem.split.test))
-    model, record = train(problem, setting.training, folder, strategy, _RESUME.value)
-    logging.info("Trained: %s", record)
+    console.print(f"[bold]{setting.dataset}[/bold]: {problem.summary}")
+    model, training = train(problem, setting.training, folder, strategy, resume)
+    console.print(f"Trained at {training['examples_per_second']:,.0f} examples/s.")
+    if not distribution.is_chief(strategy):
+        return
+    index = build_index(model, problem, folder, resume)
+    exact = evaluate.brute_force(model, index, problem, folder, resume)
+    walks = [
+        evaluate.walk(model, index, problem, config, exact)
+        for config in (setting.walk, *setting.curve)
+    ]
+    result = report.make_result(
+        problem,
+        training,
+        evaluate.mean_recall(problem, np.asarray(exact.positions)),
+        walks,
+        f"python -m experiments.nann.run {' '.join(sys.argv[1:])}",
+    )
+    artifacts.write_json(folder / "result.json", result)
+    report.print_tables(result, console)
+    figures.coverage_curve(result, folder / "coverage.png")
+    export_and_query(model, index, problem, folder, console)
+    console.print(f"Record: {folder / 'result.json'}; figure: {folder}/coverage.png")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Named settings of NANN's experiments: one a data set, and a tiny one for tests."""
 
 import dataclasses
+from typing import Any
 
 from tfrec.nann.config import IndexConfig, LossConfig, NannConfig, WalkConfig
 from tfrec.training import TrainingConfig
@@ -24,6 +25,7 @@ class Setting:
         index: HNSW.
         walk: the walk that is exported and reported.
         curve: further walks, for the curve of coverage against the share of items.
+        filter_seen: leave out the items of the history, in brute force and walk alike.
     """
 
     dataset: str
@@ -39,6 +41,7 @@ class Setting:
     index: IndexConfig = dataclasses.field(default_factory=IndexConfig)
     walk: WalkConfig = dataclasses.field(default_factory=WalkConfig)
     curve: tuple[WalkConfig, ...] = ()
+    filter_seen: bool = False
 
     @property
     def steps_per_epoch(self) -> int:
@@ -59,6 +62,23 @@ def training(epochs: int, steps_per_epoch: int) -> TrainingConfig:
     )
 
 
+def beams(*ef: tuple[int, int, int]) -> tuple[WalkConfig, ...]:
+    """Walks for a curve, that stop when a round finds nothing better."""
+    return tuple(WalkConfig(ef=sizes, steps=(1, 1, 8)) for sizes in ef)
+
+
+# A few thousand items: with the paper's M = 32 one round of 50 nodes meets most of
+# them, so the graph is sparser and the walk takes more, narrower rounds (ours).
+SMALL_CATALOGUE: dict[str, Any] = {
+    "index": IndexConfig(m=8),
+    "walk": WalkConfig(ef=(50, 50, 100), steps=(1, 1, 8)),
+    "curve": (
+        *beams((10, 10, 50), (20, 20, 50), (30, 30, 80), (50, 100, 160)),
+        WalkConfig(ef=(50, 50, 100), steps=(1, 1, 3), walk="rounds"),
+        WalkConfig(ef=(50, 50, 100), steps=(1, 1, 8), reset_visited=False),
+    ),
+}
+
 SETTINGS = {
     "ml-100k": Setting(
         dataset="ml-100k",
@@ -68,6 +88,7 @@ SETTINGS = {
         top_m=50,
         examples_per_epoch=25_600,
         training=training(6, 100),
+        **SMALL_CATALOGUE,
     ),
     "ml-1m": Setting(
         dataset="ml-1m",
@@ -76,6 +97,7 @@ SETTINGS = {
         num_test_users=1000,
         top_m=50,
         training=training(7, 500),
+        **SMALL_CATALOGUE,
     ),
     "gowalla": Setting(
         dataset="gowalla",

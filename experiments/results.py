@@ -1,0 +1,105 @@
+"""What every experiment records beside its metrics, and the page made of the records.
+
+    python -m experiments.results
+
+writes `docs/results.md` from the `result.json` files that are kept below
+`experiments/<paper>/results/`.
+"""
+
+import collections
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PACKAGES = ("tfrec", "tensorflow", "keras", "numpy", "faiss-cpu")
+COLUMNS = (
+    ("recall-all", "recall_all", "{:.1%}"),
+    ("recall-retrieval", "recall_retrieval", "{:.1%}"),
+    ("recall-delta", "recall_delta", "{:.2%}"),
+    ("coverage", "coverage", "{:.3f}"),
+    ("share scored", "share", "{:.3f}"),
+    ("popularity", "popularity", "{:.1%}"),
+    ("minutes", "minutes", "{:.1f}"),
+)
+
+
+def environment() -> dict[str, Any]:
+    """Versions, git commit, machine and time of a run."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "source"
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        "versions": {**versions, "python": platform.python_version()},
+        "commit": commit.stdout.strip() or "unknown",
+        "machine": {"cores": os.cpu_count(), "processor": platform.machine()},
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def read_results(paper: str) -> Iterator[dict[str, Any]]:
+    """The kept records of a paper, sorted by path."""
+    folder = ROOT / "experiments" / paper / "results"
+    for path in sorted(folder.glob("*.json")):
+        yield json.loads(path.read_text(encoding="utf-8"))
+
+
+def _row(runs: list[dict[str, Any]]) -> str:
+    first = runs[0]
+    cells = [first["name"], f"{len(runs)}"]
+    for _, key, form in COLUMNS:
+        values = [run["summary"][key] for run in runs]
+        text = form.format(statistics.fmean(values))
+        if len(values) > 1:
+            text += f" ± {form.format(statistics.stdev(values))}"
+        cells.append(text)
+    return f"| {' | '.join(cells)} |"
+
+
+def page(results: list[dict[str, Any]]) -> str:
+    """The page in Markdown."""
+    groups: dict[str, dict[str, list]] = collections.defaultdict(
+        lambda: collections.defaultdict(list)
+    )
+    for result in results:
+        groups[result["title"]][result["name"]].append(result)
+    lines = [
+        "# Results",
+        "",
+        "Made by `python -m experiments.results` from the `result.json` files below",
+        "`experiments/<paper>/results/`: mean and standard deviation over seeds. Test",
+        "users were not used to choose anything.",
+    ]
+    for title, rows in groups.items():
+        runs = next(iter(rows.values()))
+        heads = ["model", "seeds", *(name for name, _, _ in COLUMNS)]
+        lines += ["", f"## {title}", "", f"| {' | '.join(heads)} |"]
+        lines += [f"|{'---|' * len(heads)}"]
+        lines += [_row(rows[name]) for name in sorted(rows)]
+        lines += ["", runs[0]["note"], "", "Commands:", "", "```"]
+        lines += [run["command"] for name in sorted(rows) for run in rows[name]]
+        lines += ["```"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    (ROOT / "docs" / "results.md").write_text(
+        page(list(read_results("nann"))), encoding="utf-8"
+    )
