@@ -5,10 +5,16 @@
 takes about five minutes on two cores and prints every time beside the ratio that
 matters. It also writes `benchmark.json`. Absolute times carry the machine; ratios are
 of things that were measured in turns in the same run.
+
+The expansion is timed over random graphs. The walk goes over a synthetic graph of
+levels (`experiments/nann/clustered.py`), or with `--graph=hnsw` over the one that faiss
+builds of the same vectors, with the industrial network at random weights.
 """
 
 import dataclasses
+import os
 import platform
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,31 +24,46 @@ from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 
-from experiments.nann import expansion
+from experiments.nann import expansion, walk
 from tfrec import artifacts
+from tfrec.nann.config import WalkConfig
+from tfrec.ops import compilations
 
 FLAGS = flags.FLAGS
+_WIDTH = 64
 
+_PARTS = flags.DEFINE_multi_enum(
+    "part", ["expansion", "walk"], ["expansion", "walk"], "What to measure."
+)
 _NUM_ITEMS = flags.DEFINE_integer("num_items", 1_300_000, "N, items in the graph.")
 _FRONTIER = flags.DEFINE_integer("frontier", 500, "F, nodes of one expansion; even.")
 _DEGREES = flags.DEFINE_multi_integer("degree", [32, 64], "Neighbours a node.")
+_GRAPH = flags.DEFINE_enum(
+    "graph",
+    "clustered",
+    ["clustered", "hnsw"],
+    "The walk's graph: synthetic in seconds, or built by faiss in minutes.",
+)
+_EF = flags.DEFINE_list("ef", ["200", "500", "1000"], "ef of levels 2, 1, 0.")
+_STEPS = flags.DEFINE_list("steps", ["1", "1", "2"], "T of levels 2, 1, 0.")
+_BUCKET_STEP = flags.DEFINE_float("bucket_step", 1.1, "Ratio of padded sizes.")
+_TOP_K = flags.DEFINE_integer("k", 200, "K, results a walk.")
+_REQUESTS = flags.DEFINE_integer("requests", 500, "Random users after warm-up.")
 _ROUNDS = flags.DEFINE_integer("rounds", 30, "Timed rounds; medians are reported.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of graphs, requests and weights.")
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", "runs/nann_benchmark", "Gets `benchmark.json`."
 )
+_CONFIG = (
+    *("part", "num_items", "frontier", "degree", "graph", "ef", "steps", "k"),
+    *("bucket_step", "requests", "rounds", "seed"),
+)
 
 
-def _expansions(console: Console) -> list[dict[str, Any]]:
-    """Part 1: one expansion by the op, its twin and the set ops."""
+def _measure_expansions(console: Console) -> list[dict[str, Any]]:
+    """One expansion by the op, its twin and the set ops."""
     table = Table(
-        "degree",
-        "fresh",
-        "op",
-        "twin",
-        "sets",
-        "sets / op",
-        "op, 2 halves",
+        *("degree", "fresh", "op", "twin", "sets", "sets / op", "op, 2 halves"),
         title=f"One expansion of {_FRONTIER.value} of {_NUM_ITEMS.value:,} nodes, ms",
     )
     answers = []
@@ -63,14 +84,59 @@ def _expansions(console: Console) -> list[dict[str, Any]]:
             f"{result.speedup_over_sets:.1f} x",
             f"{times['op_halves']:.2f}",
         )
-        answers.append(
-            {
-                **dataclasses.asdict(result),
-                "speedup_over_sets": result.speedup_over_sets,
-            }
-        )
+        speedup = {"speedup_over_sets": result.speedup_over_sets}
+        answers.append({**dataclasses.asdict(result), **speedup})
     console.print(table)
     return answers
+
+
+def _measure_walk(console: Console, dump_folder: str) -> dict[str, Any]:
+    """The whole walk, and what requests compile after warm-up."""
+    config = WalkConfig(
+        ef=tuple(map(int, _EF.value)),
+        steps=tuple(map(int, _STEPS.value)),
+        bucket_step=_BUCKET_STEP.value,
+    )
+    make = walk.built_index if _GRAPH.value == "hnsw" else walk.clustered_index
+    result = walk.measure_walk(
+        make(_NUM_ITEMS.value, _WIDTH, _SEED.value),
+        config,
+        lambda: compilations.num_compilations(dump_folder),
+        k=_TOP_K.value,
+        num_requests=_REQUESTS.value,
+        rounds=_ROUNDS.value,
+        seed=_SEED.value,
+    )
+    times = result.milliseconds
+    table = Table(
+        *("scored", "walk", "with twins", "one call", "walk / one call"),
+        title=f"The walk, ef {config.ef}, T {config.steps}, one user, ms",
+    )
+    table.add_row(
+        f"{result.num_scored:,}",
+        *(f"{times[name]:.1f}" for name in ("walk", "walk_reference", "one_call")),
+        f"{result.over_one_call:.2f} x",
+    )
+    console.print(table)
+    console.print(
+        f"Warm-up compiled {result.warmup_compilations} programs for "
+        f"{result.num_buckets} sizes; {result.num_requests} requests of random users "
+        f"then compiled {result.request_compilations}."
+    )
+    return {**dataclasses.asdict(result), "over_one_call": result.over_one_call}
+
+
+def _measure(console: Console, dump_folder: str) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "config": {name: FLAGS[name].value for name in _CONFIG},
+        "versions": {"tensorflow": tf.__version__, "python": platform.python_version()},
+        "cpus": os.cpu_count(),
+    }
+    if "expansion" in _PARTS.value:
+        answer["expansions"] = _measure_expansions(console)
+    if "walk" in _PARTS.value:
+        answer["walk"] = _measure_walk(console, dump_folder)
+    return answer
 
 
 def main(argv: Sequence[str]) -> None:
@@ -78,14 +144,9 @@ def main(argv: Sequence[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}. See --help.")
     console = Console()
-    answer = {
-        "config": {
-            name: FLAGS[name].value
-            for name in ("num_items", "frontier", "degree", "rounds", "seed")
-        },
-        "versions": {"tensorflow": tf.__version__, "python": platform.python_version()},
-        "expansions": _expansions(console),
-    }
+    with tempfile.TemporaryDirectory(prefix="xla_dump_") as dump_folder:
+        compilations.start_counting(dump_folder)
+        answer = _measure(console, dump_folder)
     path = Path(_OUTPUT_DIR.value) / "benchmark.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     artifacts.write_json(path, answer)
