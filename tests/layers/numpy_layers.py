@@ -24,7 +24,7 @@ def randomise(variables, seed: int) -> None:
 
 
 def dense(layer, inputs: np.ndarray) -> np.ndarray:
-    """x W + b."""
+    """Kernel and, where there is one, bias: x W + b."""
     outputs = inputs @ value(layer.kernel)
     return outputs + value(layer.bias) if layer.use_bias else outputs
 
@@ -49,7 +49,7 @@ def moments(inputs: np.ndarray, weights=None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def batch_norm(layer, inputs, training: bool = False, weights=None) -> np.ndarray:
-    """gamma (x - mean) / sqrt(variance + epsilon) + beta."""
+    """Standardised: gamma (x - mean) / sqrt(variance + epsilon) + beta."""
     mean, variance = value(layer.moving_mean), value(layer.moving_variance)
     if training:
         mean, variance = moments(inputs, weights)
