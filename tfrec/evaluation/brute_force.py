@@ -67,6 +67,7 @@ class BruteForce(tf.Module):
             self._padded(item_vectors), trainable=False, name="item_vectors"
         )
         self._score = tf.function(scorer.score, jit_compile=jit_compile)
+        self._top_k = tf.function(self._scan, reduce_retracing=True)
 
     def assign(self, item_vectors: Any) -> None:
         """Replaces the item vectors `(N, D)`, after a change of the model."""
@@ -75,7 +76,6 @@ class BruteForce(tf.Module):
     def _padded(self, item_vectors: Any) -> tf.Tensor:
         return tf.pad(item_vectors, [[0, -self.num_items % self.block_size], [0, 0]])
 
-    @tf.function(reduce_retracing=True)
     def top_k(
         self, features: Any, available: Any = None, seen: Any = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -86,6 +86,12 @@ class BruteForce(tf.Module):
             available: bool `(N,)`, False for delisted items; None: all.
             seen: int32 `(B, S)`, positions to leave out, -1 is padding; None: none.
         """
+        return self._top_k(features, available, seen)
+
+    def _scan(
+        self, features: Any, available: Any, seen: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`top_k` as one graph: the running best and the next block, merged."""
         state = self.scorer.user_state(features)
         batch_size = tf.shape(tf.nest.flatten(state)[0])[0]
         best_ids = tf.fill([batch_size, self.k], -1)

@@ -140,20 +140,21 @@ class LossConfig:
     Args:
         num_negatives: paper: 199 (UserBehavior), 19 (industrial).
         noise_power: exponent of the unigram noise distribution; paper: 1.
-        shared_negatives: one draw for the whole batch; ours: True, see
-            `docs/papers/nann.md` for what it does to the estimate.
+        negative_draws: G, draws of negatives a batch: B / G users that follow each
+            other share one. Ours: 16; the batch size draws for each user, 1 once for
+            all. See `docs/papers/nann.md` for what sharing does to the estimate.
         adversarial: None trains without the auxiliary loss.
     """
 
     num_negatives: int = 199
     noise_power: float = 1.0
-    shared_negatives: bool = True
+    negative_draws: int = 16
     adversarial: AdversarialConfig | None = dataclasses.field(
         default_factory=AdversarialConfig
     )
 
     def __post_init__(self) -> None:
-        _check_positive(self, "num_negatives")
+        _check_positive(self, "num_negatives", "negative_draws")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -146,9 +146,9 @@ class Nann(keras.Model):
         return ops.cast(scores_bc, "float32") + self.bias
 
     def _create_variables(self) -> None:
-        zero = tf.zeros([1, 1], tf.int32)
+        zero = tf.zeros([1, 2], tf.int32)
         history = dict.fromkeys((f.name for f in self.schema.history), zero)
-        user = dict.fromkeys(self.profile_names, zero[0])
+        user = dict.fromkeys(self.profile_names, zero[:, 0])
         state = self.user_state({"user": user, "history": history})
         items = dict.fromkeys((f.name for f in self.schema.candidates), zero)
         self.score(state, self.item_vectors(items))

@@ -10,6 +10,7 @@ from tfrec.losses.nce import nce_loss
 from tfrec.nann.adversarial import auxiliary_loss
 from tfrec.nann.config import LossConfig
 from tfrec.nann.model import Nann
+from tfrec.training.distribution import replica_share
 from tfrec.training.task import StepContext
 
 
@@ -43,7 +44,10 @@ class NannTask:
         self._sampler = sampler
         self._features = {k: tf.constant(v) for k, v in item_features.items()}
         self._validate_fn = validate_fn
-        self._losses = tf.function(self._losses_of_vectors, jit_compile=jit_compile)
+        # Workers may not synchronise inside of a nested `tf.function`.
+        self._losses = self._losses_of_vectors
+        if jit_compile:
+            self._losses = tf.function(self._losses_of_vectors, jit_compile=True)
 
     def validate(self) -> dict[str, float]:
         """Metrics on the validation users."""
@@ -53,14 +57,15 @@ class NannTask:
         """Losses "nce" and "aux" of positives `batch["candidates"]`, `(B, 1)`."""
         positives = {k: v[:, 0] for k, v in batch["candidates"].items()}
         positive_ids = positives["item"]
-        negative_ids = self._draw(tf.shape(positive_ids)[0], context)
-        negatives = {k: tf.gather(v, negative_ids) for k, v in self._features.items()}
-        negatives["item"] = negative_ids
-        log_counts = [
-            self._sampler.log_expected_count(ids, self.config.num_negatives)
-            for ids in (positive_ids, negative_ids)
-        ]
-        is_hit = negative_ids == positive_ids[:, tf.newaxis]
+        negative_ids_gs = self._draw(context)
+        negatives = {
+            k: tf.gather(v, negative_ids_gs) for k, v in self._features.items()
+        }
+        negatives["item"] = negative_ids_gs
+        ids_bs = _for_users(negative_ids_gs, tf.shape(positive_ids)[0])
+        is_hit = ids_bs == positive_ids[:, tf.newaxis]
+        ids_bc = tf.concat([positive_ids[:, tf.newaxis], ids_bs], 1)
+        counts = self._sampler.log_expected_count(ids_bc, self.config.num_negatives)
         model = self.model
         return self._losses(
             model.embed_profile(batch.get("user", {})),
@@ -68,21 +73,16 @@ class NannTask:
             batch["history"]["item"] != 0,
             model.embed_items(positives),
             model.embed_items(negatives),
-            tf.where(is_hit, 0.0, log_counts[1]),
-            log_counts[0],
-            is_hit,
+            counts,
+            tf.pad(is_hit, [[0, 0], [1, 0]]),
         )
 
-    def _draw(self, batch_size: tf.Tensor, context: StepContext) -> tf.Tensor:
-        """Ids `(S,)`, the same on every worker, or `(B, S)`, others on each."""
-        count, seed = self.config.num_negatives, context.random_seed()
-        if self.config.shared_negatives:
-            return self._sampler.sample(count, seed)
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        ids = self._sampler.sample(
-            batch_size * count, tf.random.fold_in(seed, tf.cast(replica, tf.int64))
-        )
-        return tf.reshape(ids, [batch_size, count])
+    def _draw(self, context: StepContext) -> tf.Tensor:
+        """This replica's ids `(G, S)` of the draws of the global batch."""
+        draws, count = self.config.negative_draws, self.config.num_negatives
+        ids = self._sampler.sample(draws * count, context.random_seed())
+        batch = {"negatives": tf.reshape(ids, [draws, count])}
+        return replica_share(batch)["negatives"]
 
     def _losses_of_vectors(
         self,
@@ -91,58 +91,52 @@ class NannTask:
         is_real: Any,
         positive: Any,
         negative: Any,
-        negative_counts: Any,
-        positive_counts: Any,
-        is_hit: Any,
+        counts_bc: Any,
+        is_masked_bc: Any,
     ) -> dict[str, tf.Tensor]:
         state = self.model.encode_user(profile, history, is_real)
-        vectors_bd, vectors_sd = self._item_vectors(positive, negative)
+        vectors_bd, vectors_gsd = self._item_vectors(positive, negative)
         parts = tf.nest.map_structure(
             _candidates,
             self.model.prepare(vectors_bd),
-            self.model.prepare(vectors_sd),
+            self.model.prepare(vectors_gsd),
         )
         scores = self.model.score_prepared(state, parts, training=True)
-        counts = tf.concat([positive_counts[:, tf.newaxis], negative_counts], 1)
-        is_masked = tf.pad(is_hit, [[0, 0], [1, 0]])
-        losses = {"nce": tf.reduce_mean(nce_loss(scores, counts, is_masked))}
+        losses = {"nce": tf.reduce_mean(nce_loss(scores, counts_bc, is_masked_bc))}
         adversarial = self.config.adversarial
         if adversarial is not None:
             used = slice(adversarial.num_candidates)
             auxiliary = auxiliary_loss(
                 lambda vectors: self.model.score(state, vectors),
-                _candidates(vectors_bd, vectors_sd)[:, used],
+                _candidates(vectors_bd, vectors_gsd)[:, used],
                 adversarial,
-                lambda s: nce_loss(s, counts[:, used], is_masked[:, used]),
+                lambda s: nce_loss(s, counts_bc[:, used], is_masked_bc[:, used]),
             )
             losses["aux"] = adversarial.weight * tf.reduce_mean(auxiliary)
         return losses
 
     def _item_vectors(self, positive: Any, negative: Any) -> tuple[Any, Any]:
-        """One pass of the item network, so that its batch norm sees all labels.
-
-        Every worker holds the shared negatives, which still count once.
-        """
-        shape = tf.shape(negative)
+        """One pass of the item network, so that its batch norm sees all labels."""
+        shape, batch_size = tf.shape(negative), tf.shape(positive)[0]
         flat = tf.reshape(negative, [-1, negative.shape[-1]])
-        batch_size = tf.shape(positive)[0]
-        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        share = 1.0 / replicas if self.config.shared_negatives else 1.0
-        weights = tf.concat(
-            [tf.ones([batch_size]), tf.fill([tf.shape(flat)[0]], share)], 0
-        )
-        vectors = self.model.item_network(
-            tf.concat([positive, flat], 0), training=True, weights=weights
-        )
-        negatives = tf.reshape(
-            vectors[batch_size:], tf.concat([shape[:-1], [vectors.shape[-1]]], 0)
-        )
+        vectors = self.model.item_network(tf.concat([positive, flat], 0), training=True)
+        width = [vectors.shape[-1]]
+        negatives = tf.reshape(vectors[batch_size:], tf.concat([shape[:-1], width], 0))
         return vectors[:batch_size], negatives
 
 
-def _candidates(positive_bd: tf.Tensor, negative: tf.Tensor) -> tf.Tensor:
+def _for_users(draws: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
+    """Gives each user its draw: `(G, S, ...)` -> `(B, S, ...)`."""
+    shape, count = tf.shape(draws), tf.shape(draws)[0]
+    each = tf.broadcast_to(
+        draws[:, tf.newaxis],
+        tf.concat([[count, batch_size // count], shape[1:]], 0),
+    )
+    return tf.reshape(each, tf.concat([[batch_size], shape[1:]], 0))
+
+
+def _candidates(positive_bd: tf.Tensor, negative_gsd: tf.Tensor) -> tf.Tensor:
     """Puts each user's positive before its negatives: `(B, 1 + S, D)`."""
-    if negative.shape.rank == 2:
-        shape = [tf.shape(positive_bd)[0], tf.shape(negative)[0], negative.shape[-1]]
-        negative = tf.broadcast_to(negative[tf.newaxis], shape)
-    return tf.concat([positive_bd[:, tf.newaxis], negative], 1)
+    negative_bsd = _for_users(negative_gsd, tf.shape(positive_bd)[0])
+    negative_bsd = tf.ensure_shape(negative_bsd, [None, None, positive_bd.shape[-1]])
+    return tf.concat([positive_bd[:, tf.newaxis], negative_bsd], 1)
