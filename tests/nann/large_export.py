@@ -63,7 +63,6 @@ def make_index(num_items: int) -> HnswIndex:
 def main(folder: pathlib.Path, num_items: int) -> None:
     """Exports, and scores the entries for two users by NumPy."""
     index = make_index(num_items)
-    index.check()
     scorer = Table(index.vectors)
     walk = WalkConfig(ef=(64, 64), steps=(1, 2))
     export(scorer, index, walk, folder / "model", max_history=4)
