@@ -27,7 +27,7 @@ COLUMNS = (
     ("coverage", "coverage", "{:.3f}"),
     ("share scored", "share", "{:.3f}"),
     ("popularity", "popularity", "{:.1%}"),
-    ("minutes", "minutes", "{:.1f}"),
+    ("training minutes", "minutes", "{:.1f}"),
 )
 
 

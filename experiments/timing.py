@@ -1,14 +1,29 @@
 """Times of several things measured in one run, for their ratios."""
 
+import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Mapping
 
 
+@dataclasses.dataclass(frozen=True)
+class Medians:
+    """Median milliseconds by call.
+
+    Attributes:
+        wall: what a user waits.
+        cpu: what all threads of this process worked; on a machine that others use as
+            well, its ratios are the steadier ones.
+    """
+
+    wall: dict[str, float]
+    cpu: dict[str, float]
+
+
 def interleaved_medians(
     calls: Mapping[str, Callable[[int], object]], rounds: int, warmup: int = 2
-) -> dict[str, float]:
-    """Returns each call's median milliseconds.
+) -> Medians:
+    """Times calls in turns.
 
     Every round runs every call once, beginning with another one each time, so that
     what disturbs the machine disturbs all of them alike.
@@ -19,13 +34,19 @@ def interleaved_medians(
         warmup: rounds before them that are not timed: tracing, compilation, caches.
     """
     names = list(calls)
-    times: dict[str, list[float]] = {name: [] for name in names}
+    wall: dict[str, list[float]] = {name: [] for name in names}
+    cpu: dict[str, list[float]] = {name: [] for name in names}
     for round_number in range(-warmup, rounds):
         first = round_number % len(names)
         for name in names[first:] + names[:first]:
-            start = time.perf_counter()
+            start, start_cpu = time.perf_counter(), time.process_time()
             calls[name](round_number)
+            elapsed_cpu = time.process_time() - start_cpu
             elapsed = time.perf_counter() - start
             if round_number >= 0:
-                times[name].append(1000 * elapsed)
-    return {name: statistics.median(times[name]) for name in names}
+                wall[name].append(1000 * elapsed)
+                cpu[name].append(1000 * elapsed_cpu)
+    return Medians(
+        {name: statistics.median(wall[name]) for name in names},
+        {name: statistics.median(cpu[name]) for name in names},
+    )

@@ -33,12 +33,14 @@ class Expansion:
         milliseconds: median by implementation: `op`, `twin`, `sets`; and `op_halves`,
             the op with the frontier dealt to two users: the most that a second thread
             within one user could gain.
+        cpu_milliseconds: the same of the work of all threads.
     """
 
     degree: int
     frontier: int
     num_fresh: int
     milliseconds: dict[str, float]
+    cpu_milliseconds: dict[str, float]
 
     @property
     def speedup_over_sets(self) -> float:
@@ -179,6 +181,9 @@ def measure_expansion(
     }
     answers = zip(*(calls[name](0) for name in ("op", "twin", "sets")), strict=True)
     num_fresh = [check_equal(o[1][0], t[1][0], s[1]) for o, t, s in answers]
-    times = timing.interleaved_medians(calls, rounds)
-    milliseconds = {name: ms / _EXPANSIONS_A_CALL for name, ms in times.items()}
-    return Expansion(degree, frontier, int(np.median(num_fresh)), milliseconds)
+    medians = timing.interleaved_medians(calls, rounds)
+    wall, cpu = (
+        {name: ms / _EXPANSIONS_A_CALL for name, ms in times.items()}
+        for times in (medians.wall, medians.cpu)
+    )
+    return Expansion(degree, frontier, int(np.median(num_fresh)), wall, cpu)

@@ -59,7 +59,7 @@ def make_result(
             "popularity": problem.popularity_recall(test),
             "recall_all": recall_all,
             **{key: first[key] for key in keys},
-            "minutes": training["wall_seconds"] / 60,
+            "minutes": training["seconds"] / 60,
         },
     }
 

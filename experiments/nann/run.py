@@ -17,9 +17,8 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
 from rich.console import Console
-from tfrec.nann.export import export
 
 from experiments.nann import evaluate, figures, report
 from experiments.nann import problem as problem_lib
@@ -29,6 +28,7 @@ from experiments.nann.train import item_vectors_fn, train
 from tfrec import artifacts
 from tfrec import ops as tfrec_ops
 from tfrec.nann import index as index_lib
+from tfrec.nann.export import export
 from tfrec.nann.index import HnswIndex
 from tfrec.nann.model import Nann
 from tfrec.training import configure, distribution
@@ -109,6 +109,7 @@ def export_and_query(
 ) -> None:
     """Exports, and lets a process without tfrec answer one request."""
     setting = problem.setting
+    logging.set_verbosity(logging.WARNING)  # TensorFlow lists every captured input
     path = export(
         model,
         index,

@@ -79,6 +79,19 @@ SMALL_CATALOGUE: dict[str, Any] = {
     ),
 }
 
+# Tens of thousands of items: level 2 has about 40 nodes, fewer than the paper's ef_2.
+MEDIUM_CATALOGUE: dict[str, Any] = {
+    "walk": WalkConfig(ef=(30, 100, 250), steps=(1, 1, 3)),
+    "curve": (
+        WalkConfig(ef=(20, 50, 200), steps=(1, 1, 1)),
+        WalkConfig(ef=(20, 50, 200), steps=(1, 1, 2)),
+        WalkConfig(ef=(30, 100, 400), steps=(1, 1, 4)),
+        WalkConfig(ef=(100, 200, 400), steps=(1, 1, 3)),
+        WalkConfig(ef=(30, 100, 250), steps=(1, 1, 3), walk="rounds"),
+        WalkConfig(ef=(30, 100, 250), steps=(1, 1, 3), reset_visited=False),
+    ),
+}
+
 SETTINGS = {
     "ml-100k": Setting(
         dataset="ml-100k",
@@ -96,7 +109,7 @@ SETTINGS = {
         num_validation_users=1000,
         num_test_users=1000,
         top_m=50,
-        training=training(7, 500),
+        training=training(5, 500),
         **SMALL_CATALOGUE,
     ),
     "gowalla": Setting(
@@ -106,6 +119,7 @@ SETTINGS = {
         num_test_users=2000,
         top_m=200,
         training=training(5, 500),
+        **MEDIUM_CATALOGUE,
     ),
     "diginetica": Setting(
         dataset="diginetica",
@@ -115,6 +129,7 @@ SETTINGS = {
         top_m=200,
         model=NannConfig(max_history=20),
         training=training(5, 500),
+        **MEDIUM_CATALOGUE,
     ),
 }
 

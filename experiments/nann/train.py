@@ -1,7 +1,6 @@
 """The training stage: a model whose weights are the best epoch's."""
 
 import pathlib
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -68,14 +67,12 @@ def train(
         model = build_model(problem)
     single = strategy.num_replicas_in_sync == 1
     task = make_task(model, problem, jit_compile=single)
-    start = time.perf_counter()
     result = fit(task, problem.training_batches, config, folder, resume=resume)
     record = {
         "history": result.history,
         "best_epoch": result.best_epoch,
         "best_metrics": result.best_metrics,
-        "step_seconds": result.seconds,
-        "wall_seconds": time.perf_counter() - start,
+        "seconds": result.seconds,
         "examples_per_second": result.examples_per_second,
     }
     if distribution.is_chief(strategy):

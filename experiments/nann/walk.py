@@ -124,6 +124,7 @@ class Walk:
         num_scored: median nodes that a walk scored.
         milliseconds: median of a request by `walk`, by `walk_reference` (the twins in
             place of the ops), and of scoring as many candidates in `one_call`.
+        cpu_milliseconds: the same of the work of all threads.
         num_buckets: sizes of the grid.
         warmup_compilations: programs that XLA compiled to warm up.
         num_requests: requests of random users that followed.
@@ -132,6 +133,7 @@ class Walk:
 
     num_scored: int
     milliseconds: dict[str, float]
+    cpu_milliseconds: dict[str, float]
     num_buckets: int
     warmup_compilations: int
     num_requests: int
@@ -141,6 +143,11 @@ class Walk:
     def over_one_call(self) -> float:
         """The walk's time as a multiple of scoring as many candidates at once."""
         return self.milliseconds["walk"] / self.milliseconds["one_call"]
+
+    @property
+    def cpu_over_one_call(self) -> float:
+        """The same ratio of the work of all threads."""
+        return self.cpu_milliseconds["walk"] / self.cpu_milliseconds["one_call"]
 
 
 def measure_walk(
@@ -177,7 +184,7 @@ def measure_walk(
     def pick(items: list[Any], turn: int) -> Any:
         return items[turn % len(items)]
 
-    milliseconds = timing.interleaved_medians(
+    medians = timing.interleaved_medians(
         {
             "walk": lambda turn: service.retrieve(pick(requests, turn)),
             "walk_reference": lambda turn: service.retrieve_reference(
@@ -191,7 +198,8 @@ def measure_walk(
     )
     return Walk(
         int(np.median(num_scored)),
-        milliseconds,
+        medians.wall,
+        medians.cpu,
         len(service.retriever.buckets),
         warm - cold,
         num_requests,

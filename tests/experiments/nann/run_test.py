@@ -1,0 +1,79 @@
+"""The whole experiment at its TESTING setting, on real data, twice."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+_ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+def _run(folder: pathlib.Path, data_home: pathlib.Path, *flags: str) -> str:
+    command = [sys.executable, "-m", "experiments.nann.run", f"--output_dir={folder}"]
+    done = subprocess.run(
+        [*command, f"--data_home={data_home}", *flags],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def _numbers(result: dict) -> dict:
+    walks = [
+        {k: v for k, v in walk.items() if k != "seconds"} for walk in result["walks"]
+    ]
+    summary = {k: v for k, v in result["summary"].items() if k != "minutes"}
+    return {
+        "history": result["training"]["history"],
+        "walks": walks,
+        "summary": summary,
+    }
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory, ml_100k):
+    """Runs once: the folder, what it printed, the data's home."""
+    folder = tmp_path_factory.mktemp("nann") / "run"
+    home = ml_100k.path.parent
+    return folder, _run(folder, home, "--testing"), home
+
+
+def test_prints_and_writes_everything(first_run):
+    folder, printed, _ = first_run
+    result = json.loads((folder / "result.json").read_text())
+    for text in ("coverage@20", "recall-all@20", "UserBehavior", "retrieved:"):
+        assert text in printed
+    assert (folder / "coverage.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "export" / "1" / "saved_model.pb").is_file()
+    assert (folder / "index" / "meta.json").is_file()
+    assert result["dataset"]["name"] == "ml-100k"
+    assert len(result["dataset"]["sha256"]) == 64
+    assert 0 < result["summary"]["coverage"] <= 1
+    assert result["summary"]["popularity"] > 0
+
+
+def test_again_gives_the_same_numbers(first_run, tmp_path):
+    folder, _, home = first_run
+    _run(tmp_path / "again", home, "--testing")
+    first, again = (
+        _numbers(json.loads((path / "result.json").read_text()))
+        for path in (folder, tmp_path / "again")
+    )
+    assert first == again
+
+
+def test_resume_keeps_what_is_done(first_run):
+    folder, _, home = first_run
+    kept = ("index/meta.json", "brute_force.npz")
+    before = [(folder / name).stat().st_mtime_ns for name in kept]
+    numbers = _numbers(json.loads((folder / "result.json").read_text()))
+    _run(folder, home, "--testing", "--resume")
+    assert [(folder / name).stat().st_mtime_ns for name in kept] == before
+    assert _numbers(json.loads((folder / "result.json").read_text())) == numbers
