@@ -72,11 +72,11 @@ def print_tables(result: dict[str, Any], console: Console) -> None:
         "ef",
         "T",
         "share scored",
-        f"coverage@{setting['top_m']}",
-        "recall-retrieval",
+        "coverage",
+        "recall",
         "recall-delta",
-        title=f"{result['name']} on {setting['dataset']}: "
-        f"recall-all@{setting['top_m']} {summary['recall_all']:.1%}, "
+        title=f"{result['name']} on {setting['dataset']}, M = {setting['top_m']}: "
+        f"recall-all {summary['recall_all']:.1%}, "
         f"popularity {summary['popularity']:.1%}",
     )
     for walk in result["walks"]:
@@ -112,4 +112,4 @@ def print_retrieved(
         titles = dict(zip(raw_ids, (names[code] for code in codes), strict=True))
     for label, ids in (("last behaviours", history), ("retrieved", retrieved)):
         shown = "; ".join(titles.get(item, str(item)) for item in ids)
-        console.print(f"[bold]{label}:[/bold] {shown}")
+        console.print(f"[bold]{label}:[/bold] {shown}", soft_wrap=True)

@@ -118,7 +118,7 @@ def export_and_query(
         max_history=setting.model.max_history,
         item_features=problem.dataset.item_features,
     )
-    console.print(f"Exported to {path}.")
+    console.print(f"Exported to {path}", soft_wrap=True)
     test = problem.split.test
     history = problem.raw_item_ids[test.history[: test.history_splits[1]] - 1]
     history = history[-setting.model.max_history :].tolist()
@@ -170,7 +170,8 @@ def main(argv: Sequence[str]) -> None:
     report.print_tables(result, console)
     figures.coverage_curve(result, folder / "coverage.png")
     export_and_query(model, index, problem, folder, console)
-    console.print(f"Record: {folder / 'result.json'}; figure: {folder}/coverage.png")
+    console.print(f"Record: {folder / 'result.json'}", soft_wrap=True)
+    console.print(f"Figure: {folder / 'coverage.png'}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def first_run(tmp_path_factory, ml_100k):
 def test_prints_and_writes_everything(first_run):
     folder, printed, _ = first_run
     result = json.loads((folder / "result.json").read_text())
-    for text in ("coverage@20", "recall-all@20", "UserBehavior", "retrieved:"):
+    for text in ("coverage", "recall-all", "popularity", "UserBehavior", "retrieved:"):
         assert text in printed
     assert (folder / "coverage.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "export" / "1" / "saved_model.pb").is_file()
