@@ -36,7 +36,7 @@ $(BUILT): $(INSTALLED) $(CC_SOURCES)
 build: $(BUILT)  ## Make .venv and build the op library in place.
 
 demo: build  ## Train, index, evaluate and export NANN on MovieLens 100K.
-	$(RUN) -m experiments.nann.run --dataset=ml-100k --output_dir=runs/demo
+	TF_CPP_MIN_LOG_LEVEL=2 $(RUN) -m experiments.nann.run --dataset=ml-100k --output_dir=runs/demo
 
 test: lint unit  ## Lint, types, and every test that is not marked long.
 
