@@ -28,6 +28,8 @@ def _check_walk(answer):
     walk = answer["walk"]
     ms = walk["milliseconds"]
     assert walk["over_one_call"] == pytest.approx(ms["walk"] / ms["one_call"])
+    cpu = walk["cpu_milliseconds"]
+    assert walk["cpu_over_one_call"] == pytest.approx(cpu["walk"] / cpu["one_call"])
     assert 100 < walk["num_scored"] <= 3000 * 1.1
     # One program a size and one for the entry level; after that none at all.
     assert walk["warmup_compilations"] == walk["num_buckets"] + 1

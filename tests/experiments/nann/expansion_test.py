@@ -45,6 +45,7 @@ def test_measures_every_implementation():
         2000, 8, frontier=20, num_visited=40, rounds=2, seed=1
     )
     assert set(result.milliseconds) == {"op", "twin", "sets", "op_halves"}
+    assert set(result.cpu_milliseconds) == set(result.milliseconds)
     assert all(ms > 0 for ms in result.milliseconds.values())
     assert 100 < result.num_fresh <= 160
     ms = result.milliseconds
