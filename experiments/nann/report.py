@@ -30,7 +30,6 @@ def make_result(
     training: dict[str, Any],
     recall_all: float,
     walks: list[dict[str, Any]],
-    command: str,
 ) -> dict[str, Any]:
     """The content of `result.json`; its first walk is the one that is exported."""
     setting, test = problem.setting, problem.split.test
@@ -43,12 +42,13 @@ def make_result(
         "name": f"{NAMES[setting.model.architecture]}, "
         f"{'NCE + auxiliary loss' if with_aux else 'NCE only'}",
         "note": (
-            f"{test.size:,} test examples ({setting.split}); seen items are not "
-            f"filtered; {setting.training.epochs} epochs of "
+            f"{test.size:,} test examples ({setting.split}); seen items are "
+            f"{'' if setting.filter_seen else 'not '}filtered; "
+            f"{setting.training.epochs} epochs of "
             f"{setting.examples_per_epoch:,} examples; walk ef={first['ef']}, "
             f"T={first['steps']}, M={setting.index.m} links a node."
         ),
-        "command": command,
+        "command": _command(problem),
         "setting": dataclasses.asdict(setting),
         "seed": problem.seed,
         "dataset": {"name": problem.dataset.name, "sha256": problem.dataset.sha256},
@@ -62,6 +62,22 @@ def make_result(
             "minutes": training["seconds"] / 60,
         },
     }
+
+
+def _command(problem: Problem) -> str:
+    setting = problem.setting
+    flags = [
+        f"--dataset={setting.dataset}",
+        f"--architecture={setting.model.architecture}",
+        f"--seed={problem.seed}",
+    ]
+    if setting.loss.adversarial is None:
+        flags.append("--noauxiliary_loss")
+    if setting.training.mixed_precision:
+        flags.append("--mixed_precision")
+    if setting.filter_seen:
+        flags.append("--filter_seen")
+    return f"python -m experiments.nann.run {' '.join(flags)}"
 
 
 def print_tables(result: dict[str, Any], console: Console) -> None:

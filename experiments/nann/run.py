@@ -164,7 +164,6 @@ def main(argv: Sequence[str]) -> None:
         training,
         evaluate.mean_recall(problem, np.asarray(exact.positions)),
         walks,
-        f"python -m experiments.nann.run {' '.join(sys.argv[1:])}",
     )
     artifacts.write_json(folder / "result.json", result)
     report.print_tables(result, console)
