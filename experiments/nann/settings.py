@@ -71,11 +71,11 @@ def beams(*ef: tuple[int, int, int]) -> tuple[WalkConfig, ...]:
 # them, so the graph is sparser and the walk takes more, narrower rounds (ours).
 SMALL_CATALOGUE: dict[str, Any] = {
     "index": IndexConfig(m=8),
-    "walk": WalkConfig(ef=(50, 50, 100), steps=(1, 1, 8)),
+    "walk": WalkConfig(ef=(30, 30, 80), steps=(1, 1, 8)),
     "curve": (
-        *beams((10, 10, 50), (20, 20, 50), (30, 30, 80), (50, 100, 160)),
-        WalkConfig(ef=(50, 50, 100), steps=(1, 1, 3), walk="rounds"),
-        WalkConfig(ef=(50, 50, 100), steps=(1, 1, 8), reset_visited=False),
+        *beams((10, 10, 50), (20, 20, 50), (50, 50, 100), (50, 100, 160)),
+        WalkConfig(ef=(30, 30, 80), steps=(1, 1, 3), walk="rounds"),
+        WalkConfig(ef=(30, 30, 80), steps=(1, 1, 8), reset_visited=False),
     ),
 }
 
