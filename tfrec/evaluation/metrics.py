@@ -1,6 +1,6 @@
 """Metrics of retrieved lists against targets and against other lists.
 
-Lists are item ids or positions `(E, M)`; an id below `first_valid` is padding.
+Lists `(E, M)` are item ids, padded with 0, or positions, padded with -1.
 """
 
 import numpy as np
