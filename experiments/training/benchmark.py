@@ -60,12 +60,12 @@ def make_step(make_optimizer: MakeOptimizer, rows: int) -> Callable[[int], objec
 
 
 def measure() -> dict[str, dict[str, float]]:
-    """Median milliseconds of a step, by optimiser and number of rows."""
+    """Median milliseconds that a step takes, by optimiser and number of rows."""
     milliseconds = {}
     for name, make_optimizer in OPTIMIZERS.items():
         calls = {rows: make_step(make_optimizer, int(rows)) for rows in _ROWS.value}
         rounds = _DENSE_STEPS.value if name == DENSE else _STEPS.value
-        milliseconds[name] = interleaved_medians(calls, rounds)
+        milliseconds[name] = interleaved_medians(calls, rounds).wall
     return milliseconds
 
 
