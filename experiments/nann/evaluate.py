@@ -28,13 +28,8 @@ def brute_force(
     if resume and path.exists():
         return TopK(**np.load(path))
     exact = BruteForce(model, index.vectors, problem.setting.top_m)
-    parts = [
-        exact.run([features], seen=problem.setting.filter_seen)
-        for features in _batches(problem, "brute force")
-    ]
-    found = TopK(
-        np.concatenate([part.positions for part in parts]),
-        np.concatenate([part.scores for part in parts]),
+    found = exact.run(
+        _batches(problem, "brute force"), seen=problem.setting.filter_seen
     )
     partial = folder / f"partial-{EXACT}"
     np.savez(partial, positions=found.positions, scores=found.scores)

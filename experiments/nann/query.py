@@ -3,7 +3,7 @@
     python experiments/nann/query.py --export=runs/demo/export/1 \
         --library=tfrec/ops/_tfrec_ops.so --history=50,181,172 --k=10
 
-prints one line of JSON: raw ids and scores, best first.
+prints one line of JSON: raw ids and scores, best first. Profile fields are unknown (0).
 """
 
 import json
@@ -28,7 +28,9 @@ def main(argv: Sequence[str]) -> None:
         tf.load_op_library(_LIBRARY.value)
     retrieve = tf.saved_model.load(_EXPORT.value).signatures["retrieve"]
     history = tf.constant([[int(item) for item in _HISTORY.value]], tf.int64)
-    found = retrieve(history=history, k=tf.constant(_K.value))
+    _, inputs = retrieve.structured_input_signature
+    profile = {k: tf.zeros([1], tf.int32) for k in inputs if k.startswith("user_")}
+    found = retrieve(history=history, k=tf.constant(_K.value), **profile)
     ids, scores = found["ids"][0].numpy(), found["scores"][0].numpy()
     print(json.dumps({"ids": ids.tolist(), "scores": scores.tolist()}))
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.nann.problem import Problem
+from experiments.nann.settings import TESTING
 from experiments.results import environment
 
 NAMES = {
@@ -60,6 +61,7 @@ def make_result(
             "recall_all": recall_all,
             **{key: first[key] for key in keys},
             "minutes": training["seconds"] / 60,
+            "paper": PAPER[setting.model.architecture, with_aux][1],
         },
     }
 
@@ -71,6 +73,10 @@ def _command(problem: Problem) -> str:
         f"--architecture={setting.model.architecture}",
         f"--seed={problem.seed}",
     ]
+    if setting.config != "user_behavior":
+        flags.append(f"--config={setting.config}")
+    if setting.examples_per_epoch == TESTING.examples_per_epoch:
+        flags.append("--testing")
     if setting.loss.adversarial is None:
         flags.append("--noauxiliary_loss")
     if setting.training.mixed_precision:

@@ -12,6 +12,7 @@ the chief does the rest.
 import dataclasses
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -27,14 +28,21 @@ from experiments.nann.problem import Problem
 from experiments.nann.train import item_vectors_fn, train
 from tfrec import artifacts
 from tfrec import ops as tfrec_ops
+from tfrec.nann import config as nann_config
 from tfrec.nann import index as index_lib
 from tfrec.nann.export import export
 from tfrec.nann.index import HnswIndex
 from tfrec.nann.model import Nann
-from tfrec.training import configure, distribution
+from tfrec.training import TrainingInterrupted, configure, distribution
 
 FLAGS = flags.FLAGS
 
+_CONFIG = flags.DEFINE_enum(
+    "config",
+    "user_behavior",
+    ["user_behavior", "industrial"],
+    "Network of appendix A: figure 9, or figure 8 with the encoder over the user's id.",
+)
 _DATASET = flags.DEFINE_enum(
     "dataset", "ml-100k", sorted(settings_lib.SETTINGS), "Which data set."
 )
@@ -51,7 +59,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of weights, order, negatives.", lower_b
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     None,
-    "Folder of this run; default: runs/nann-<dataset>-<architecture>-seed<seed>.",
+    "Folder of this run; default: a folder of `runs` that is named after the flags.",
 )
 _DATA_HOME = flags.DEFINE_string(
     "data_home", None, "Prepared data; default: $TFREC_DATA_HOME or ~/.cache/tfrec."
@@ -70,19 +78,69 @@ def make_setting() -> settings_lib.Setting:
     """The named setting, changed by the flags."""
     setting = settings_lib.SETTINGS[_DATASET.value]
     if _TESTING.value:
+        if _DATASET.value != settings_lib.TESTING.dataset:
+            raise app.UsageError(
+                f"--testing must go with --dataset={settings_lib.TESTING.dataset}. "
+                f"Received: --dataset={_DATASET.value}"
+            )
         setting = settings_lib.TESTING
     loss = setting.loss
     if not _AUXILIARY_LOSS.value:
         loss = dataclasses.replace(loss, adversarial=None)
+    model = getattr(nann_config, _CONFIG.value)(_ARCHITECTURE.value)
     return dataclasses.replace(
         setting,
-        model=dataclasses.replace(setting.model, architecture=_ARCHITECTURE.value),
+        config=_CONFIG.value,
+        model=dataclasses.replace(model, max_history=setting.model.max_history),
         loss=loss,
         training=dataclasses.replace(
             setting.training, seed=_SEED.value, mixed_precision=_MIXED_PRECISION.value
         ),
         filter_seen=_FILTER_SEEN.value,
     )
+
+
+def default_folder(setting: settings_lib.Setting) -> pathlib.Path:
+    """One folder for each choice of the flags."""
+    parts = [
+        "nann",
+        setting.dataset,
+        setting.config if setting.config != "user_behavior" else "",
+        setting.model.architecture,
+        "" if setting.loss.adversarial else "nce",
+        "filtered" if setting.filter_seen else "",
+        "bfloat16" if setting.training.mixed_precision else "",
+        "testing" if _TESTING.value else "",
+        f"seed{setting.training.seed}",
+    ]
+    return pathlib.Path("runs", "-".join(part for part in parts if part))
+
+
+def prepare_folder(
+    folder: pathlib.Path, setting: settings_lib.Setting, resume: bool
+) -> None:
+    """Makes the folder one of this setting: empties it, or checks what is there.
+
+    Raises: UsageError: what is to be resumed is of another setting.
+    """
+    wanted = json.loads(json.dumps(dataclasses.asdict(setting)))
+    record = folder / "setting.json"
+    if resume and record.exists():
+        found = json.loads(record.read_text(encoding="utf-8"))
+        for name in sorted(wanted.keys() | found.keys()):
+            if wanted.get(name) != found.get(name):
+                raise app.UsageError(
+                    f"--resume must keep the setting of {record}. There `{name}` is "
+                    f"{found.get(name)}. Received: {wanted.get(name)}"
+                )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("result.json", evaluate.EXACT, "index"):
+        stale = folder / name
+        if stale.is_dir():
+            shutil.rmtree(stale)
+        stale.unlink(missing_ok=True)
+    artifacts.write_json(record, wanted)
 
 
 def build_index(
@@ -117,6 +175,7 @@ def export_and_query(
         folder / "export",
         max_history=setting.model.max_history,
         item_features=problem.dataset.item_features,
+        user_fields=model.profile_names,
     )
     console.print(f"Exported to {path}", soft_wrap=True)
     test = problem.split.test
@@ -140,13 +199,21 @@ def main(argv: Sequence[str]) -> None:
     """Runs the stages."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    try:
+        run_stages()
+    except TrainingInterrupted as interrupt:
+        sys.exit(f"{interrupt}\nAdd --resume to go on from there.")
+
+
+def run_stages() -> None:
+    """Training on every worker, the rest on the chief."""
     strategy = distribution.strategy()
     setting = make_setting()
     configure(setting.training)
-    name = f"nann-{setting.dataset}-{_ARCHITECTURE.value}-seed{_SEED.value}"
-    folder = pathlib.Path(_OUTPUT_DIR.value or f"runs/{name}")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = pathlib.Path(_OUTPUT_DIR.value or default_folder(setting))
     console, resume = Console(), _RESUME.value
+    if distribution.is_chief(strategy):
+        prepare_folder(folder, setting, resume)
     problem = problem_lib.load(setting, _SEED.value, _DATA_HOME.value)
     console.print(f"[bold]{setting.dataset}[/bold]: {problem.summary}")
     model, training = train(problem, setting.training, folder, strategy, resume)

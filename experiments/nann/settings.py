@@ -19,6 +19,7 @@ class Setting:
         top_m: M of the metrics; paper: 200.
         batch_size: positives a step.
         examples_per_epoch: cap of an epoch; validation follows each.
+        config: name of the network in `tfrec.nann.config`.
         model: the network.
         loss: negatives and the auxiliary loss.
         training: optimiser and epochs.
@@ -35,6 +36,7 @@ class Setting:
     top_m: int
     batch_size: int = 256
     examples_per_epoch: int = 128_000
+    config: str = "user_behavior"
     model: NannConfig = dataclasses.field(default_factory=NannConfig)
     loss: LossConfig = dataclasses.field(default_factory=LossConfig)
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)

@@ -21,7 +21,7 @@ def _record(recall_all: float) -> dict:
 def test_mean_and_deviation_over_seeds():
     page = results.page([_record(0.2), _record(0.3), _record(0.4)])
     row = next(line for line in page.splitlines() if line.startswith("| A model"))
-    assert row.startswith("| A model | 3 | 30.0% ± 10.0% | 50.0% ± 0.0% |")
+    assert row.startswith("| A model | 3 | 30.0% ± 10.0% | 50.0% | 50.0% |")
     assert "python -m run 0.3" in page
 
 

@@ -1,4 +1,4 @@
-"""`BatchNorm` against NumPy: weights, moving statistics, any rank."""
+"""`BatchNorm` against NumPy: moving statistics, any rank."""
 
 import keras
 import numpy as np
@@ -29,20 +29,6 @@ def test_normalises_by_the_batch_or_by_the_moving_statistics(shape, training):
     expected = numpy_layers.batch_norm(layer, inputs, training)
     outputs = layer(inputs, training=training)
     np.testing.assert_allclose(outputs, expected, **TOLERANCE)
-
-
-@pytest.mark.parametrize("shape", [(7, 3), (4, 5, 3)])
-def test_a_weight_is_a_number_of_copies(shape):
-    inputs = _inputs(*shape)
-    counts = np.random.default_rng(2).integers(0, 4, shape[:-1])
-    counts[0] = 2
-    rows = np.repeat(inputs.reshape(-1, 3), counts.reshape(-1), axis=0)
-    weighted, copied = _layer(shape), _layer(shape)
-    outputs = weighted(inputs, training=True, weights=counts)
-    expected = np.repeat(np.reshape(outputs, (-1, 3)), counts.reshape(-1), axis=0)
-    np.testing.assert_allclose(copied(rows, training=True), expected, **TOLERANCE)
-    for one, other in zip(weighted.variables, copied.variables, strict=True):
-        np.testing.assert_allclose(one.numpy(), other.numpy(), **TOLERANCE)
 
 
 def test_training_moves_the_statistics_and_inference_does_not():

@@ -36,15 +36,6 @@ def test_activation_is_the_block_without_its_linear_part():
     np.testing.assert_array_equal(layer.activation(linear), layer(inputs))
 
 
-def test_weights_reach_the_batch_norm():
-    inputs, weights = _inputs(9, 4), np.float32([1, 0, 1, 0, 1, 1, 0, 0, 1])
-    layer = _built(Activation(), (9, 4))
-    active = numpy_layers.prelu(numpy_layers.value(layer.slope), inputs)
-    expected = numpy_layers.batch_norm(layer.norm, active, True, weights)
-    outputs = layer(inputs, training=True, weights=weights)
-    np.testing.assert_allclose(outputs, expected, **TOLERANCE)
-
-
 def test_the_slope_starts_at_a_quarter_in_each_channel():
     layer = Activation()
     layer.build((9, 4))

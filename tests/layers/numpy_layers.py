@@ -40,19 +40,17 @@ def prelu(slope: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     return np.maximum(inputs, 0) + slope * np.minimum(inputs, 0)
 
 
-def moments(inputs: np.ndarray, weights=None) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted mean and variance of each channel."""
+def moments(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of each channel."""
     rows = inputs.reshape(-1, inputs.shape[-1])
-    weights = None if weights is None else np.asarray(weights).reshape(-1)
-    mean = np.average(rows, axis=0, weights=weights)
-    return mean, np.average((rows - mean) ** 2, axis=0, weights=weights)
+    return rows.mean(axis=0), rows.var(axis=0)
 
 
-def batch_norm(layer, inputs, training: bool = False, weights=None) -> np.ndarray:
+def batch_norm(layer, inputs, training: bool = False) -> np.ndarray:
     """Standardised: gamma (x - mean) / sqrt(variance + epsilon) + beta."""
     mean, variance = value(layer.moving_mean), value(layer.moving_variance)
     if training:
-        mean, variance = moments(inputs, weights)
+        mean, variance = moments(inputs)
     standard = (inputs - mean) / np.sqrt(variance + layer.epsilon)
     return value(layer.gamma) * standard + value(layer.beta)
 

@@ -33,13 +33,13 @@ def test_a_masked_candidate_adds_nothing_and_gets_no_gradient():
     assert np.count_nonzero(gradient) == 5
 
 
-def test_several_positives_and_counts_that_broadcast():
-    scores = np.float32([[0.0, 0.0, 0.0, 0.0], [LOG2, LOG2, LOG2, LOG2]])
-    loss = nce_loss(scores, np.float32([[0, LOG2, 0, LOG2]]), False, positives=2)
-    # Row 0: sigmoid is 1/2, 1/3 from the data and 1/2, 1/3 from the noise.
-    row_0 = LOG2 + math.log(3) + LOG2 + math.log(1.5)
-    # Row 1: 2/3, 1/2 and 2/3, 1/2.
-    row_1 = math.log(1.5) + LOG2 + math.log(3) + LOG2
+def test_counts_broadcast_over_users():
+    scores = np.float32([[0.0, 0.0, 0.0], [LOG2, LOG2, LOG2]])
+    loss = nce_loss(scores, np.float32([[0, 0, LOG2]]), False)
+    # Row 0: sigmoid is 1/2 from the data and 1/2, 1/3 from the noise.
+    row_0 = LOG2 + LOG2 + math.log(1.5)
+    # Row 1: 2/3 and 2/3, 1/2.
+    row_1 = math.log(1.5) + math.log(3) + LOG2
     np.testing.assert_allclose(loss, [row_0, row_1], rtol=1e-6)
 
 

@@ -189,3 +189,12 @@ def test_one_batch_is_learnt_by_heart():
 def test_config_errors(arguments, message):
     with pytest.raises(ValueError, match=message):
         LossConfig(**arguments)
+
+
+def test_value_errors():
+    with pytest.raises(ValueError, match="`negative_draws` must divide"):
+        problems.task(problems.model(SMALL), _with_draws(4)).step(
+            problems.batch(NUM_USERS), problems.context()
+        )
+    with pytest.raises(ValueError, match="`sampler` must have the power"):
+        problems.task(problems.model(SMALL), dataclasses.replace(LOSS, noise_power=0.5))

@@ -1,7 +1,7 @@
 """The exact top k of a scorer over all items, in blocks."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -114,18 +114,17 @@ class BruteForce(tf.Module):
 
     def run(
         self,
-        batches: tf.data.Dataset,
+        batches: Iterable[Any],
         seen: bool = False,
         available: Any = None,
-        progress: Callable[[int], None] | None = None,
     ) -> TopK:
         """Runs over batches of users.
 
         Args:
-            batches: dicts of features; users of E rows in all.
+            batches: dicts of features of E users in all, a data set or any iterable
+                (`rich.progress.track(...)` shows how far it is).
             seen: leave out the items of `features["history"]["item"]`, ids from 1.
             available: bool `(N,)`.
-            progress: called with the number of users done after each batch.
         """
         ids, scores = [], []
         for features in batches:
@@ -133,8 +132,6 @@ class BruteForce(tf.Module):
             found = self.top_k(features, available, left_out)
             ids.append(found[0].numpy())
             scores.append(found[1].numpy())
-            if progress is not None:
-                progress(ids[-1].shape[0])
         return TopK(np.concatenate(ids), np.concatenate(scores))
 
 

@@ -1,4 +1,4 @@
-"""Batch normalisation over the global batch, with weights."""
+"""Batch normalisation over the global batch."""
 
 from typing import Any
 
@@ -11,9 +11,8 @@ from keras import ops
 class BatchNorm(keras.layers.Layer):
     """Normalises channels by the statistics of the global batch.
 
-    Unlike `keras.layers.BatchNormalization(synchronized=True)` a row can have a weight,
-    so that rows that every worker holds (shared negatives) count once: the statistics
-    are then those of one process with the same global batch.
+    The statistics are those of one process with the same global batch, and also XLA
+    compiles them, which it does not with Keras's synchronised layer.
 
     Args:
         momentum: of the moving statistics (Keras's default).
@@ -40,17 +39,11 @@ class BatchNorm(keras.layers.Layer):
         self.moving_mean = self._add_statistic("moving_mean", shape, "zeros")
         self.moving_variance = self._add_statistic("moving_variance", shape, "ones")
 
-    def call(self, inputs: Any, training: bool = False, weights: Any = None) -> Any:
-        """Normalises; in training by the batch, and moves the statistics.
-
-        Args:
-            inputs: `(..., H)`.
-            training: use and record the batch's statistics.
-            weights: float, the shape of `inputs` without H; None: 1 each.
-        """
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Normalises; in training by the batch's statistics, which it records."""
         hidden = ops.cast(inputs, "float32")
         if training:
-            mean, variance = self._moments(hidden, weights)
+            mean, variance = self._moments(hidden)
             self._move(self.moving_mean, mean)
             self._move(self.moving_variance, variance)
         else:
@@ -76,16 +69,12 @@ class BatchNorm(keras.layers.Layer):
             aggregation="mean",
         )
 
-    def _moments(self, hidden: Any, weights: Any) -> tuple[Any, Any]:
+    def _moments(self, hidden: Any) -> tuple[Any, Any]:
         axes = list(range(len(hidden.shape) - 1))
-        if weights is None:
-            weights = ops.ones_like(hidden[..., 0])
-        weights = ops.cast(weights, "float32")[..., None]
-        weighted = hidden * weights
         sums = [
-            ops.sum(weights),
-            ops.sum(weighted, axis=axes),
-            ops.sum(weighted * hidden, axis=axes),
+            ops.sum(ops.ones_like(hidden[..., 0])),
+            ops.sum(hidden, axis=axes),
+            ops.sum(ops.square(hidden), axis=axes),
         ]
         replica = tf.distribute.get_replica_context()
         if replica is not None and replica.num_replicas_in_sync > 1:

@@ -11,7 +11,7 @@ from tfrec.layers.batch_norm import BatchNorm
 class DenseBlock(keras.layers.Layer):
     """Dense, PReLU, batch norm: the building block of NANN's networks.
 
-    The activation part alone (`activate`) serves a first layer whose linear part is
+    The activation part alone (`Activation`) serves a first layer whose linear part is
     split between inputs that are known at different times. Batch statistics are
     those of the global batch under `tf.distribute`.
 
@@ -34,9 +34,9 @@ class DenseBlock(keras.layers.Layer):
         self.dense.build(input_shape)
         self.activation.build((*input_shape[:-1], self.units))
 
-    def call(self, inputs: Any, training: bool = False, weights: Any = None) -> Any:
-        """The block's output; `training` and `weights` as in `BatchNorm`."""
-        return self.activation(self.dense(inputs), training=training, weights=weights)
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """The block's output; `training` as in `BatchNorm`."""
+        return self.activation(self.dense(inputs), training=training)
 
     def get_config(self) -> dict:
         """The constructor's arguments."""
@@ -60,7 +60,7 @@ class Activation(keras.layers.Layer):
         self.norm = BatchNorm(dtype=self.dtype_policy)
         self.norm.build(input_shape)
 
-    def call(self, inputs: Any, training: bool = False, weights: Any = None) -> Any:
-        """The normalised activation; `weights` of the rows as in `BatchNorm`."""
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """The normalised activation."""
         active = keras.ops.where(inputs > 0, inputs, self.slope * inputs)
-        return self.norm(active, training=training, weights=weights)
+        return self.norm(active, training=training)

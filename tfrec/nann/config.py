@@ -139,7 +139,8 @@ class LossConfig:
 
     Args:
         num_negatives: paper: 199 (UserBehavior), 19 (industrial).
-        noise_power: exponent of the unigram noise distribution; paper: 1.
+        noise_power: exponent of the unigram noise distribution, that of the sampler
+            which the task is given; paper: 1.
         negative_draws: G, draws of negatives a batch: B / G users that follow each
             other share one. Ours: 16; the batch size draws for each user, 1 once for
             all. See `docs/papers/nann.md` for what sharing does to the estimate.
@@ -162,7 +163,7 @@ class IndexConfig:
     """HNSW over the item vectors.
 
     Args:
-        m: links a node; level 0 has up to 2 m; paper: 32.
+        m: links a node, at least 2; level 0 has up to 2 m; paper: 32.
         ef_construction: candidates while building; paper: 40.
     """
 
@@ -170,7 +171,9 @@ class IndexConfig:
     ef_construction: int = 40
 
     def __post_init__(self) -> None:
-        _check_positive(self, "m", "ef_construction")
+        _check_positive(self, "ef_construction")
+        if self.m < 2:
+            raise ValueError(f"`m` must be at least 2. Received: {self.m}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -84,10 +84,16 @@ def build(
     """
     vectors = np.ascontiguousarray(vectors, np.float32)
     item_ids = np.asarray(item_ids, np.int64)
-    if vectors.ndim != 2 or not np.isfinite(vectors).all():
+    if vectors.ndim != 2 or item_ids.shape != vectors.shape[:1]:
         raise ArtifactError(
-            "`vectors` must be finite and rank 2 `(N, D)`. "
-            f"Received: vectors.shape={vectors.shape}"
+            "`vectors` must be (N, D) and `item_ids` (N,). "
+            f"Received: {vectors.shape} and {item_ids.shape}"
+        )
+    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if broken.size:
+        raise ArtifactError(
+            "`vectors` must be finite. "
+            f"Received: row {broken[0]} is {vectors[broken[0]]}"
         )
     graph = faiss.IndexHNSWFlat(vectors.shape[1], config.m)
     graph.hnsw.efConstruction = config.ef_construction

@@ -166,13 +166,13 @@ class ItemNetwork(keras.layers.Layer):
         self.final = final(last)
         self.activates = config.activate_item_output
 
-    def call(self, inputs: Any, training: bool = False, weights: Any = None) -> Any:
-        """e_v of embedded features; `training` and `weights` as in `BatchNorm`."""
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """e_v of embedded features; `training` as in `BatchNorm`."""
         hidden = inputs
         for block in self.blocks:
-            hidden = block(hidden, training=training, weights=weights)
+            hidden = block(hidden, training=training)
         if self.activates:
-            return self.final(hidden, training=training, weights=weights)
+            return self.final(hidden, training=training)
         return self.final(hidden)
 
 

@@ -77,7 +77,6 @@ class GraphRetriever(tf.Module):
         self._visited_insert, self._graph_expand = _OPS[ops]
         self.entry_level = entry_level(index, config)
         self.vectors = _frozen(index.vectors, "vectors")
-        self.item_ids = _frozen(index.item_ids, "item_ids")
         self.entry_ids = _frozen(index.nodes(self.entry_level), "entry_ids")
         self.entry_vectors = _frozen(
             index.vectors[index.nodes(self.entry_level)], "entry_vectors"

@@ -17,8 +17,8 @@ from tfrec.training.task import StepContext
 class NannTask:
     """L = L_NCE + L_AUX on a batch of (user, next behaviour).
 
-    Embedding rows are looked up outside of the compiled part, so that their gradients
-    stay sparse; the rest of the step is one XLA program on a single worker.
+    Embedding rows are looked up outside of the compiled part; the rest of the step is
+    one XLA program on a single worker.
 
     Args:
         model: built in the strategy's scope.
@@ -27,6 +27,8 @@ class NannTask:
         config: of the losses.
         validate_fn: metrics of the model on the validation users.
         jit_compile: compile by XLA; must be False with several workers.
+    Raises: ValueError: the sampler's power is not the config's, or in a step the batch
+        size is no multiple of `config.negative_draws`.
     Source: Chen et al. 2022, section 3.1.3 and eq. 3.
     """
 
@@ -39,6 +41,11 @@ class NannTask:
         validate_fn: Callable[[], dict[str, float]],
         jit_compile: bool = True,
     ):
+        if sampler.power != config.noise_power:
+            raise ValueError(
+                "`sampler` must have the power `config.noise_power`. Received: "
+                f"{sampler.power} and {config.noise_power}"
+            )
         self.model = model
         self.config = config
         self._sampler = sampler
@@ -57,6 +64,7 @@ class NannTask:
         """Losses "nce" and "aux" of positives `batch["candidates"]`, `(B, 1)`."""
         positives = {k: v[:, 0] for k, v in batch["candidates"].items()}
         positive_ids = positives["item"]
+        self._check_draws(positive_ids.shape[0])
         negative_ids_gs = self._draw(context)
         negatives = {
             k: tf.gather(v, negative_ids_gs) for k, v in self._features.items()
@@ -76,6 +84,17 @@ class NannTask:
             counts,
             tf.pad(is_hit, [[0, 0], [1, 0]]),
         )
+
+    def _check_draws(self, replica_batch: int | None) -> None:
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        draws = self.config.negative_draws
+        batch = None if replica_batch is None else replica_batch * replicas
+        if draws % replicas or (batch is not None and batch % draws):
+            raise ValueError(
+                "`negative_draws` must divide the batch size and be a multiple of the "
+                f"number of workers. Received: negative_draws={draws}, batch size "
+                f"{batch}, {replicas} workers"
+            )
 
     def _draw(self, context: StepContext) -> tf.Tensor:
         """This replica's ids `(G, S)` of the draws of the global batch."""

@@ -11,16 +11,20 @@ import pytest
 _ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
-def _run(folder: pathlib.Path, data_home: pathlib.Path, *flags: str) -> str:
+def _start(folder: pathlib.Path, *flags: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "experiments.nann.run", f"--output_dir={folder}"]
-    done = subprocess.run(
-        [*command, f"--data_home={data_home}", *flags],
+    return subprocess.run(
+        [*command, *flags],
         cwd=_ROOT,
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
     )
+
+
+def _run(folder: pathlib.Path, data_home: pathlib.Path, *flags: str) -> str:
+    done = _start(folder, f"--data_home={data_home}", *flags)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -77,3 +81,18 @@ def test_resume_keeps_what_is_done(first_run):
     _run(folder, home, "--testing", "--resume")
     assert [(folder / name).stat().st_mtime_ns for name in kept] == before
     assert _numbers(json.loads((folder / "result.json").read_text())) == numbers
+
+
+def test_resume_refuses_another_setting(first_run):
+    folder, _, home = first_run
+    flags = (f"--data_home={home}", "--testing", "--resume", "--noauxiliary_loss")
+    done = _start(folder, *flags)
+    assert done.returncode != 0
+    assert "`loss`" in done.stdout + done.stderr
+    assert (folder / "result.json").is_file()
+
+
+def test_testing_refuses_another_data_set(tmp_path):
+    done = _start(tmp_path / "run", "--testing", "--dataset=ml-1m")
+    assert done.returncode != 0
+    assert "--dataset=ml-100k" in done.stdout + done.stderr
