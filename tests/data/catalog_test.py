@@ -1,12 +1,18 @@
 """Where sets are looked for, what an absent one says, and the command line."""
 
+import hashlib
+import http.server
 import pathlib
+import subprocess
+import sys
+import threading
+import zipfile
 
 import pytest
 
 from tfrec import data
 from tfrec.data import __main__ as command_line
-from tfrec.data import catalog, download
+from tfrec.data import catalog, download, prepared
 
 
 def test_home(monkeypatch, tmp_path):
@@ -67,22 +73,89 @@ def test_a_prepared_set_is_kept_unless_overwritten(tmp_path):
     assert data.load("gowalla", tmp_path).sha256 == other.sha256
 
 
-def test_load_takes_what_another_process_prepared_meanwhile(tmp_path, monkeypatch):
-    def lose_the_race(name, data_home):
-        raw = _gowalla(tmp_path / "raw")
-        catalog.prepare("gowalla", raw, tmp_path)
-        (tmp_path / "gowalla").rename(tmp_path / "ml-100k")
-        raise data.DataError("must be free")
+def test_prepare_takes_what_another_process_wrote_meanwhile(tmp_path, monkeypatch):
+    write = prepared.write
 
-    prepare = catalog.prepare
-    monkeypatch.setattr(
-        catalog,
-        "prepare",
-        lambda name, *args, **kw: (
-            lose_the_race(name, **kw) if name == "ml-100k" else prepare(name, *args)
-        ),
-    )
-    assert data.load("ml-100k", tmp_path).interactions.num_rows == 3
+    def lose_the_race(*args, **kwargs):
+        write(*args, **kwargs)
+        write(*args, **kwargs)
+
+    monkeypatch.setattr(prepared, "write", lose_the_race)
+    raw = _gowalla(tmp_path / "raw")
+    assert data.prepare("gowalla", raw, tmp_path).interactions.num_rows == 3
+
+
+_PREPARE = """
+import dataclasses, fcntl, functools, sys
+from tfrec.data import catalog, download
+
+def flock(*args, flock=fcntl.flock):
+    print("locks", flush=True)
+    flock(*args)
+
+url, sha256, home = sys.argv[1:]
+fcntl.flock = flock
+download.fetch = functools.partial(download.fetch, connect_seconds=600)
+known = dataclasses.replace(catalog.KNOWN["gowalla"], url=url, sha256=sha256)
+catalog.KNOWN["gowalla"] = known
+print(catalog.prepare("gowalla", data_home=home).interactions.num_rows)
+"""
+
+
+@pytest.fixture
+def slow_server(tmp_path):
+    """Serves an archive; the first answer stops in its middle until `go` is set."""
+    with zipfile.ZipFile(tmp_path / "raw.zip", "w") as archive:
+        for path in _gowalla(tmp_path / "raw").iterdir():
+            archive.write(path, path.name)
+    content = (tmp_path / "raw.zip").read_bytes()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.server.asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[:100])
+            if len(self.server.asked) == 1:
+                self.server.began.set()
+                self.server.go.wait()
+            self.wfile.write(content[100:])
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        httpd.asked, httpd.began, httpd.go = [], threading.Event(), threading.Event()
+        httpd.sha256 = hashlib.sha256(content).hexdigest()
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        yield httpd
+        httpd.go.set()
+        httpd.shutdown()
+        thread.join()
+
+
+def test_two_processes_prepare_once(tmp_path, slow_server):
+    url = f"http://127.0.0.1:{slow_server.server_port}/archive.zip"
+    command = [sys.executable, "-c", _PREPARE, url, slow_server.sha256, str(tmp_path)]
+
+    def start():
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+
+    with start() as one:
+        assert slow_server.began.wait(100)
+        with start() as other:
+            line = other.stdout.readline()
+            slow_server.go.set()
+            assert line == "locks\n"
+            assert one.communicate()[0] == "locks\n3\n"
+            out, err = other.communicate()
+            assert (out, err, other.returncode) == ("3\n", "", 0)
+    assert slow_server.asked == ["/archive.zip"]
+    names = {path.name for path in (tmp_path / ".downloads").iterdir()}
+    assert names == {"gowalla.zip", "gowalla.lock"}
 
 
 def test_commands(tmp_path, capsys):

@@ -29,7 +29,8 @@ def write(tmp_path) -> Callable:
 
         tables = {"interactions": interactions, **tables}
         tables = {name: typed(columns) for name, columns in tables.items()}
-        return prepared.write(tmp_path / "small", META, tables, overwrite=True)
+        prepared.write(tmp_path / "small", META, tables, overwrite=True)
+        return prepared.read(tmp_path / "small")
 
     return write_small
 

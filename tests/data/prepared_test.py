@@ -110,7 +110,8 @@ def test_a_declared_column_is_known(tmp_path):
     meta = {"name": "x", "columns": {"interactions": {"dwell": "seconds"}}}
     rows = {k: np.array(v, np.int32) for k, v in GOOD.items() if k != "timestamp"}
     rows |= {"dwell": np.array([1.0, 2, 3])}
-    ds = prepared.write(tmp_path / "x", meta, {"interactions": rows})
+    prepared.write(tmp_path / "x", meta, {"interactions": rows})
+    ds = prepared.read(tmp_path / "x")
     np.testing.assert_array_equal(ds.interactions["dwell"], [1, 2, 3])
 
 

@@ -125,12 +125,7 @@ def load(
     if name != "ml-100k":
         raise DataError(how_to_get(name, folder))
     logging.info("ml-100k is not in %s: preparing it.", folder.parent)
-    try:
-        return prepare(name, data_home=data_home)
-    except ArtifactError:
-        if (folder / "meta.json").is_file():  # another process was faster
-            return prepared.read(folder)
-        raise
+    return prepare(name, data_home=data_home)
 
 
 def prepare(
@@ -141,6 +136,8 @@ def prepare(
     overwrite: bool = False,
 ) -> prepared.PreparedDataset:
     """Makes a prepared set of its raw file, downloaded where that needs no login.
+
+    Of several processes that prepare one set at once, one does; the others wait for it.
 
     Args:
         name: one of `KNOWN`.
@@ -156,9 +153,27 @@ def prepare(
     known = KNOWN.get(name)
     if known is None or known.raw is None or (raw is None and known.url is None):
         raise DataError(how_to_get(name, folder))
+    with download.lock(root / ".downloads" / f"{name}.lock"):
+        try:
+            if overwrite or not (folder / "meta.json").is_file():
+                _write(name, known, raw, folder, overwrite)
+        except ArtifactError:
+            # A process that the lock did not stop, of another machine, may be faster.
+            if overwrite or not (folder / "meta.json").is_file():
+                raise
+    return prepared.read(folder)
+
+
+def _write(
+    name: str,
+    known: Known,
+    raw: str | os.PathLike | None,
+    folder: pathlib.Path,
+    overwrite: bool,
+) -> None:
     meta = {"name": name, "time_kind": known.time_kind, "terms": known.terms}
     if raw is None:
-        tables, meta["source"] = _download(name, known, root)
+        tables, meta["source"] = _download(name, known, folder.parent)
     else:
         path = pathlib.Path(raw).expanduser()
         if not path.exists():
@@ -166,9 +181,9 @@ def prepare(
         meta["source"] = f"{path.name}, from {known.page}"
         if known.read is None:
             userbehavior.prepare(path, folder, meta, overwrite=overwrite)
-            return prepared.read(folder)
+            return
         tables = known.read(path)
-    return prepared.write(folder, meta, tables, overwrite=overwrite)
+    prepared.write(folder, meta, tables, overwrite=overwrite)
 
 
 def _download(

@@ -1,5 +1,7 @@
 """Downloads with progress, checksum, resume, and a package-index fallback."""
 
+import contextlib
+import fcntl
 import pathlib
 import queue
 import subprocess
@@ -7,6 +9,7 @@ import sys
 import tempfile
 import threading
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 from rich import console, progress
@@ -98,6 +101,19 @@ def temporary_folder(near: pathlib.Path) -> tempfile.TemporaryDirectory:
     """A folder beside the data sets, removed at the end of a `with` block."""
     near.mkdir(parents=True, exist_ok=True)
     return tempfile.TemporaryDirectory(dir=near, prefix=".download.")
+
+
+@contextlib.contextmanager
+def lock(path: pathlib.Path) -> Iterator[None]:
+    """Lets one process at a time into the `with` block; the others wait.
+
+    The file stays, empty: to delete it would let in two processes, one by the old file
+    and one by a new one. A process that ends in any way gives the lock back.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _open(url: str, have: int, seconds: float) -> Any:

@@ -143,8 +143,8 @@ def write(
     tables: Mapping[str, Mapping[str, Any]],
     *,
     overwrite: bool = False,
-) -> PreparedDataset:
-    """Checks tables, writes them as a prepared set, and reads it back.
+) -> None:
+    """Checks tables and writes them as a prepared set.
 
     Args:
         path: the folder; it appears whole or not at all.
@@ -167,7 +167,6 @@ def write(
     ) as folder:
         for name, table in arrow.items():
             pq.write_table(table.arrow, folder / f"{name}.parquet", compression="zstd")
-    return read(path)
 
 
 def counts(tables: Mapping[str, Table]) -> dict[str, int]:
