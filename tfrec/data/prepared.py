@@ -87,7 +87,10 @@ class PreparedDataset:
 
     @functools.cached_property
     def item_features(self) -> dict[str, np.ndarray]:
-        """int32 `(num_items + 1,)` by item id; row 0 is padding."""
+        """Each item feature, int32 `(num_items + 1,)` by item id; row 0 is padding.
+
+        Only `category` so far, where the item table has it.
+        """
         features = {}
         if self.items is not None and "category" in self.items:
             values = np.zeros([self.num_items + 1], np.int32)

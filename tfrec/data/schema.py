@@ -89,18 +89,10 @@ class Schema:
 def schema_for(dataset: PreparedDataset) -> Schema:
     """Returns the schema of the batches that `sequences` makes of a data set."""
     item = [Field("item", dataset.num_items + 1)]
-    for name, values in item_features(dataset).items():
+    for name, values in dataset.item_features.items():
         item.append(Field(name, int(values.max(initial=0)) + 1))
     user = Field("user", dataset.num_users + 1)
     return Schema(user=(user,), history=tuple(item), candidates=tuple(item))
-
-
-def item_features(dataset: PreparedDataset) -> dict[str, Any]:
-    """Returns each item feature as an int32 array `(num_items + 1,)`, by item id.
-
-    Only `category` so far, where the item table has it; row 0 is padding.
-    """
-    return dataset.item_features
 
 
 def _check_value(name: str, value: Any, dtype: str, rank: int) -> None:
