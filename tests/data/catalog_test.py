@@ -158,6 +158,30 @@ def test_two_processes_prepare_once(tmp_path, slow_server):
     assert names == {"gowalla.zip", "gowalla.lock"}
 
 
+def test_commands_read_no_table(tmp_path, capsys, monkeypatch):
+    raw = _gowalla(tmp_path / "raw")
+    where = f"--data_home={tmp_path}"
+    with monkeypatch.context() as patch:
+        patch.setattr(prepared, "read", None)
+        assert command_line.main(["prepare", "gowalla", f"--raw={raw}", where]) == 0
+        out = capsys.readouterr().out
+        assert command_line.main(["prepare", "gowalla", where]) == 0
+        assert command_line.main(["info", "gowalla", where]) == 0
+    assert capsys.readouterr().out == 2 * out
+    assert f"sha256: {data.load('gowalla', tmp_path).sha256}" in out
+
+
+def test_commands_name_what_is_damaged(tmp_path, capsys):
+    data.prepare("gowalla", _gowalla(tmp_path / "raw"), tmp_path)
+    where = f"--data_home={tmp_path}"
+    (tmp_path / "gowalla" / "interactions.parquet").write_bytes(b"none")
+    assert command_line.main(["info", "gowalla", where]) == 1
+    assert capsys.readouterr().err
+    (tmp_path / "gowalla" / "meta.json").write_text("{")
+    assert command_line.main(["info", "gowalla", where]) == 1
+    assert "meta.json` must be JSON" in capsys.readouterr().err
+
+
 def test_commands(tmp_path, capsys):
     raw = _gowalla(tmp_path / "raw")
     where = f"--data_home={tmp_path}"

@@ -1,10 +1,14 @@
 """`python -m tfrec.data list|info|prepare`: data sets at the command line."""
 
 import argparse
+import pathlib
 import sys
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from rich import console, table
 
+from tfrec import artifacts
 from tfrec.data import catalog, prepared
 from tfrec.data.errors import DataError
 
@@ -14,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except (DataError, OSError) as error:
+    except (artifacts.ArtifactError, pa.ArrowInvalid, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -69,25 +73,33 @@ def _info(options: argparse.Namespace) -> None:
     folder = catalog.home(options.data_home) / options.name
     if not (folder / "meta.json").is_file():
         raise DataError(catalog.how_to_get(options.name, folder))
-    _describe(prepared.read(folder))
+    _describe(folder)
 
 
 def _prepare(options: argparse.Namespace) -> None:
     _describe(
-        catalog.prepare(
+        catalog.make(
             options.name, options.raw, options.data_home, overwrite=options.overwrite
         )
     )
 
 
-def _describe(dataset: prepared.PreparedDataset) -> None:
-    print(f"{dataset.name}: {dataset.path}")
-    for key, value in dataset.meta.items():
+def _describe(folder: pathlib.Path) -> None:
+    """Prints `meta.json` and the tables' columns; no row is read."""
+    meta = artifacts.load(
+        folder, kind=prepared.KIND, format=prepared.FORMAT, verify=False
+    )
+    print(f"{meta.get('name', folder.name)}: {folder}")
+    for key, value in meta.items():
         if key not in ("name", "files", "kind"):
             print(f"  {key}: {value}")
-    print(f"  sha256: {dataset.sha256}")
-    for name, rows in dataset.tables.items():
-        print(f"  {name}: {rows.num_rows} rows: {', '.join(rows)}")
+    print(f"  sha256: {prepared.checksum(meta)}")
+    for name in meta["files"]:
+        if name.endswith(".parquet"):
+            rows = pq.ParquetFile(folder / name)
+            columns = ", ".join(rows.schema_arrow.names)
+            num_rows = rows.metadata.num_rows
+            print(f"  {name.removesuffix('.parquet')}: {num_rows} rows: {columns}")
 
 
 if __name__ == "__main__":

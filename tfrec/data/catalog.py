@@ -135,21 +135,37 @@ def prepare(
     *,
     overwrite: bool = False,
 ) -> prepared.PreparedDataset:
+    """Makes a prepared set of its raw file, and loads it.
+
+    Args: as of `make`.
+    Raises: DataError: the raw file is absent or breaks a rule, or the set is damaged.
+    """
+    return prepared.read(make(name, raw, data_home, overwrite=overwrite))
+
+
+def make(
+    name: str,
+    raw: str | os.PathLike | None = None,
+    data_home: str | os.PathLike | None = None,
+    *,
+    overwrite: bool = False,
+) -> pathlib.Path:
     """Makes a prepared set of its raw file, downloaded where that needs no login.
 
-    Of several processes that prepare one set at once, one does; the others wait for it.
+    Of several processes that make one set at once, one does; the others wait for it.
 
     Args:
         name: one of `KNOWN`.
         raw: the raw file or folder; None: download.
         data_home: the folder of prepared sets; None: see `home`.
-        overwrite: whether a prepared folder is replaced; else it is kept and loaded.
+        overwrite: whether a prepared folder is replaced; else it is kept.
+    Returns: the set's folder, which is not read back.
     Raises: DataError: the raw file is absent or breaks a rule.
     """
     root = home(data_home)
     folder = root / name
     if (folder / "meta.json").is_file() and not overwrite:
-        return prepared.read(folder)
+        return folder
     known = KNOWN.get(name)
     if known is None or known.raw is None or (raw is None and known.url is None):
         raise DataError(how_to_get(name, folder))
@@ -161,7 +177,7 @@ def prepare(
             # A process that the lock did not stop, of another machine, may be faster.
             if overwrite or not (folder / "meta.json").is_file():
                 raise
-    return prepared.read(folder)
+    return folder
 
 
 def _write(

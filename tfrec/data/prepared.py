@@ -108,8 +108,13 @@ class PreparedDataset:
     @functools.cached_property
     def sha256(self) -> str:
         """One checksum of the whole set: over names and sha256 of its files."""
-        files = {name: file["sha256"] for name, file in self.meta["files"].items()}
-        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+        return checksum(self.meta)
+
+
+def checksum(meta: Mapping[str, Any]) -> str:
+    """`PreparedDataset.sha256` of the set that has this `meta.json`."""
+    files = {name: file["sha256"] for name, file in meta["files"].items()}
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def read(path: str | os.PathLike, *, verify: bool = True) -> PreparedDataset:

@@ -9,10 +9,10 @@ import pytest
 from pyarrow import csv
 
 _CODE = """
-import pathlib, resource, sys
-from tfrec.data.readers import userbehavior
-meta = {"name": "ub", "time_kind": "unix", "terms": "none", "source": "made up"}
-userbehavior.prepare(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), meta)
+import resource, sys
+from tfrec.data.__main__ import main
+if main(sys.argv[1:]):
+    sys.exit(1)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
@@ -31,9 +31,13 @@ def test_peak_memory(tmp_path):
     }
     options = csv.WriteOptions(include_header=False, quoting_style="none")
     csv.write_csv(pa.table(rows), tmp_path / "UserBehavior.csv", options)
-    command = [sys.executable, "-c", _CODE, "UserBehavior.csv", "ub"]
+    prepare = ["prepare", "taobao-userbehavior"]
+    options = ["--raw=UserBehavior.csv", "--data_home=home"]
+    command = [sys.executable, "-c", _CODE, *prepare, *options]
     result = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
-    assert int(result.stdout) < 2_000_000  # KB
+    *described, kilobytes = result.stdout.splitlines()
+    assert f"  num_users: {np.unique(rows['user']).size}" in described
+    assert int(kilobytes) < 2_000_000
