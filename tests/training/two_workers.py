@@ -13,6 +13,7 @@ import pathlib
 import socket
 import subprocess
 import sys
+from concurrent import futures
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECONDS_ALLOWED = 900
@@ -40,10 +41,14 @@ def losses_of(
                 text=True,
             )
         )
+
+    def communicate(process: subprocess.Popen) -> tuple[str, str]:
+        return process.communicate(timeout=SECONDS_ALLOWED)
+
     try:
-        outputs = [
-            process.communicate(timeout=SECONDS_ALLOWED) for process in processes
-        ]
+        # All at once: a worker whose pipe is full would stop, and the others with it.
+        with futures.ThreadPoolExecutor(num_workers) as pool:
+            outputs = list(pool.map(communicate, processes))
     finally:
         for process in processes:
             process.kill()
