@@ -5,7 +5,8 @@
 takes about two minutes on 2 cores and 4 GB of memory. A step gathers `--rows_touched`
 different rows of a table, takes the gradient of their squares and applies it. The
 tables of one optimiser are measured in turns; what matters are the two ratios: a step's
-time to that at the smallest table, and dense Adam's step to it.
+time to that at the smallest table, and dense Adam's step to it. The file has the
+commit, the machine and the seed beside them.
 """
 
 import pathlib
@@ -18,6 +19,7 @@ from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 
+from experiments.results import environment
 from experiments.timing import interleaved_medians
 from tfrec import artifacts, training
 
@@ -28,6 +30,7 @@ _WIDTH = flags.DEFINE_integer("width", 32, "Width of a row.")
 _TOUCHED = flags.DEFINE_integer("rows_touched", 4096, "Different rows in a step.")
 _STEPS = flags.DEFINE_integer("steps", 200, "Timed steps of a row-sparse optimiser.")
 _DENSE_STEPS = flags.DEFINE_integer("dense_steps", 9, "Timed steps of dense Adam.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the rows of a step.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file to write.", required=True)
 
 DENSE = "keras_adam"
@@ -52,7 +55,7 @@ def make_step(make_optimizer: MakeOptimizer, rows: int) -> Callable[[int], objec
             loss = tf.reduce_sum(tf.square(tf.gather(table.value, ids) + 1.0))
         optimizer.apply([tape.gradient(loss, table.value)], [table])
 
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(_SEED.value)
     batches = [
         tf.constant(rng.choice(rows, _TOUCHED.value, replace=False)) for _ in range(16)
     ]
@@ -95,10 +98,8 @@ def main(_: list[str]) -> None:
     output = pathlib.Path(_OUTPUT.value)
     output.parent.mkdir(parents=True, exist_ok=True)
     settings = {"width": _WIDTH.value, "rows_touched": _TOUCHED.value}
-    versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
-    artifacts.write_json(
-        output, {"settings": settings, "versions": versions, "steps": steps}
-    )
+    record = {"settings": settings, "seed": _SEED.value, "environment": environment()}
+    artifacts.write_json(output, {**record, "steps": steps})
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -13,11 +14,21 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 def test_benchmark_writes_times_and_ratios(tmp_path):
     output = tmp_path / "new" / "benchmark.json"
     module = [sys.executable, "-m", "experiments.training.benchmark"]
-    flags = ["--rows=50,200", "--rows_touched=20", "--steps=3", "--dense_steps=3"]
+    flags = [
+        "--rows=50,200",
+        "--rows_touched=20",
+        "--steps=3",
+        "--dense_steps=3",
+        "--seed=7",
+    ]
     command = [*module, *flags, f"--output={output}"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     result = json.loads(output.read_text())
     assert result["settings"] == {"width": 32, "rows_touched": 20}
+    assert result["seed"] == 7
+    found = result["environment"]
+    assert re.match("[0-9a-f]{40}|unknown", found["commit"])
+    assert found["machine"]["cores"] > 0
     times = {(s["optimizer"], s["rows"]): s["milliseconds"] for s in result["steps"]}
     assert len(times) == len(result["steps"]) == 8
     for step in result["steps"]:
