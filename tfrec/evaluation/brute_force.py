@@ -106,7 +106,7 @@ class BruteForce(tf.Module):
             if seen is not None:
                 scores = _leave_out(scores, seen - begin)
             top, index = tf.math.top_k(scores, min(self.k, block_size))
-            ids = tf.where(tf.math.is_inf(top), -1, index + begin)
+            ids = tf.where(top > -np.inf, index + begin, -1)
             best, index = tf.math.top_k(tf.concat([best, top], 1), self.k)
             merged = tf.concat([best_ids, ids], 1)
             best_ids = tf.gather(merged, index, batch_dims=1)
