@@ -12,19 +12,17 @@ builds of the same vectors, with the industrial network at random weights.
 """
 
 import dataclasses
-import os
-import platform
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
 from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 
 from experiments.nann import expansion, walk
+from experiments.results import environment
 from tfrec import artifacts
 from tfrec.nann.config import WalkConfig
 from tfrec.ops import compilations
@@ -134,8 +132,7 @@ def _measure_walk(console: Console, dump_folder: str) -> dict[str, Any]:
 def _measure(console: Console, dump_folder: str) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "config": {name: FLAGS[name].value for name in _CONFIG},
-        "versions": {"tensorflow": tf.__version__, "python": platform.python_version()},
-        "cpus": os.cpu_count(),
+        "environment": environment(),
     }
     if "expansion" in _PARTS.value:
         answer["expansions"] = _measure_expansions(console)
