@@ -28,6 +28,7 @@ from experiments.nann.problem import Problem
 from experiments.nann.train import item_vectors_fn, train
 from tfrec import artifacts
 from tfrec import ops as tfrec_ops
+from tfrec.data.errors import DataError
 from tfrec.nann import config as nann_config
 from tfrec.nann import index as index_lib
 from tfrec.nann.export import export
@@ -203,6 +204,8 @@ def main(argv: Sequence[str]) -> None:
         run_stages()
     except TrainingInterrupted as interrupt:
         sys.exit(f"{interrupt}\nAdd --resume to go on from there.")
+    except DataError as error:
+        sys.exit(str(error))
 
 
 def run_stages() -> None:
@@ -212,9 +215,9 @@ def run_stages() -> None:
     configure(setting.training)
     folder = pathlib.Path(_OUTPUT_DIR.value or default_folder(setting))
     console, resume = Console(), _RESUME.value
+    problem = problem_lib.load(setting, _SEED.value, _DATA_HOME.value)
     if distribution.is_chief(strategy):
         prepare_folder(folder, setting, resume)
-    problem = problem_lib.load(setting, _SEED.value, _DATA_HOME.value)
     console.print(f"[bold]{setting.dataset}[/bold]: {problem.summary}")
     model, training = train(problem, setting.training, folder, strategy, resume)
     console.print(f"Trained at {training['examples_per_second']:,.0f} examples/s.")

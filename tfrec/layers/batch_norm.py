@@ -11,8 +11,9 @@ from keras import ops
 class BatchNorm(keras.layers.Layer):
     """Normalises channels by the statistics of the global batch.
 
-    The statistics are those of one process with the same global batch, and also XLA
-    compiles them, which it does not with Keras's synchronised layer.
+    Under `tf.distribute` the workers' sums are added, so the statistics are those of
+    one process with the same global batch; on one worker nothing is reduced, and XLA
+    can compile the layer.
 
     Args:
         momentum: of the moving statistics (Keras's default).
