@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the build and the tests use, where they are missing:
-# a compiler for the op library, make, and Bazel for `make bazel`. Needs root.
+# a compiler for the op library, make, Bazel for `make bazel`, and the Redis server that
+# the tests of the store start. Needs root.
 set -euo pipefail
 
 missing=()
-for package in g++ make bazel-bootstrap; do
+for package in g++ make bazel-bootstrap redis-server; do
   dpkg-query --show --showformat='${db:Status-Status}\n' "$package" 2>/dev/null |
     grep -qx installed || missing+=("$package")
 done
