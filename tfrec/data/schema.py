@@ -5,9 +5,13 @@ Every model reads one nested dict:
     {"user": {field: (B,)}, "history": {field: (B, L)},
      "candidates": {field: (B, C)}, "labels": (B, C)}
 
+A training batch may add `"context": {field: (B,)}`, what is known of the moment of a
+target and biases what is chosen (Li et al. 2021 (PDN), section 4.5).
+
 Ids are int32 and dense from 1; 0 is padding. A history is in time order, most
 recent last, and padded at the end: `history["item"] != 0` is its mask. A history
-field and the candidate field of the same name share one table.
+field and the candidate field of the same name share one table; a history field that
+no candidate has describes the behaviour.
 """
 
 import dataclasses
@@ -15,6 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfrec.data.errors import DataError
+from tfrec.data.fields import Fields
 from tfrec.data.prepared import PreparedDataset
 
 PARTS = ("user", "history", "candidates")
@@ -48,10 +53,11 @@ class Schema:
     user: tuple[Field, ...]
     history: tuple[Field, ...]
     candidates: tuple[Field, ...]
+    context: tuple[Field, ...] = ()
 
     def __post_init__(self) -> None:
         tables: dict[str, Field] = {}
-        for field in self.user + self.history + self.candidates:
+        for field in self.user + self.history + self.candidates + self.context:
             if tables.setdefault(field.name, field) != field:
                 raise DataError(
                     f"`{field.name}` must be one table. "
@@ -61,17 +67,24 @@ class Schema:
     @property
     def tables(self) -> dict[str, Field]:
         """One `Field` an embedding table, by name."""
-        fields = self.user + self.history + self.candidates
+        fields = self.user + self.history + self.candidates + self.context
         return {field.name: field for field in fields}
+
+    @property
+    def behaviour(self) -> tuple[Field, ...]:
+        """The history fields that candidates do not have."""
+        items = {field.name for field in self.candidates}
+        return tuple(field for field in self.history if field.name not in items)
 
     def check(self, batch: Mapping[str, Any]) -> None:
         """Checks names, dtypes and ranks of a batch.
 
         Args:
-            batch: the nested dict above, of arrays or tensors; `labels` may be absent.
+            batch: the nested dict above, of arrays or tensors; `labels` and `context`
+                may be absent.
         Raises: DataError: names the field, the rule and the value.
         """
-        for part in PARTS:
+        for part in (*PARTS, "context") if "context" in batch else PARTS:
             fields = {field.name: field for field in getattr(self, part)}
             found = batch.get(part, {})
             if set(found) != set(fields):
@@ -79,20 +92,38 @@ class Schema:
                     f"`{part}` must have the fields {sorted(fields)}. "
                     f"Received: {sorted(found)}"
                 )
-            rank = 1 if part == "user" else 2
+            rank = 1 if part in ("user", "context") else 2
             for name, field in fields.items():
                 _check_value(f"{part}.{name}", found[name], field.dtype, rank)
         if "labels" in batch:
             _check_value("labels", batch["labels"], "float32", 2)
 
 
-def schema_for(dataset: PreparedDataset) -> Schema:
-    """Returns the schema of the batches that `sequences` makes of a data set."""
+def schema_for(
+    dataset: PreparedDataset, fields: Fields | None = None, max_history: int = 0
+) -> Schema:
+    """Returns the schema of the batches that `sequences` makes of a data set.
+
+    Args:
+        dataset: gives users and items.
+        fields: what else batches hold; None: the set's item features.
+        max_history: L, which bounds `recency`.
+    """
+    fields = fields or Fields(item=dataset.item_features)
     item = [Field("item", dataset.num_items + 1)]
-    for name, values in dataset.item_features.items():
+    for name, values in fields.item.items():
         item.append(Field(name, int(values.max(initial=0)) + 1))
-    user = Field("user", dataset.num_users + 1)
-    return Schema(user=(user,), history=tuple(item), candidates=tuple(item))
+    user = [Field("user", dataset.num_users + 1)]
+    for name, values in fields.user.items():
+        user.append(Field(name, int(values.max(initial=0)) + 1))
+    behaviour = fields.behaviour_sizes(max_history).items()
+    context = fields.context_sizes().items()
+    return Schema(
+        user=tuple(user),
+        history=(*item, *(Field(name, size) for name, size in behaviour)),
+        candidates=tuple(item),
+        context=tuple(Field(name, size) for name, size in context),
+    )
 
 
 def _check_value(name: str, value: Any, dtype: str, rank: int) -> None:

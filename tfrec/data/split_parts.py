@@ -46,6 +46,8 @@ class Examples:
         history_splits: int64 `(E + 1,)`.
         targets: int32 item ids to find.
         target_splits: int64 `(E + 1,)`.
+        history_rows: int64, the row of the interactions table of each id of `history`;
+            None: the histories are not of that table.
     """
 
     user: np.ndarray
@@ -53,6 +55,7 @@ class Examples:
     history_splits: np.ndarray
     targets: np.ndarray
     target_splits: np.ndarray
+    history_rows: np.ndarray | None = None
 
     @property
     def size(self) -> int:
@@ -103,6 +106,7 @@ def make_examples(
     history: tuple[np.ndarray, np.ndarray],
     target_items: np.ndarray,
     target: tuple[np.ndarray, np.ndarray],
+    source_rows: np.ndarray | None = None,
 ) -> Examples:
     """Makes examples of ranges.
 
@@ -112,11 +116,14 @@ def make_examples(
         history: begin and end `(E,)` in `items`.
         target_items: the flat array that targets are ranges of.
         target: begin and end `(E,)` in `target_items`.
+        source_rows: the interactions row of each of `items`; None: its own position.
     """
+    rows = ranges(*history)
     return Examples(
         (users + 1).astype(np.int32),
         *ragged_slices(items, *history),
         *ragged_slices(target_items, *target),
+        rows if source_rows is None else source_rows[rows],
     )
 
 

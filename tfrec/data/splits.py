@@ -192,14 +192,15 @@ def _by_row(
     items = dataset.interactions["item"]
     visible = items[train_rows]
     history, target = (begin[users], keep[users]), (keep[users], end[users])
-    validation = make_examples(users, visible, history, visible, target)
+    validation = make_examples(users, visible, history, visible, target, train_rows)
     test_rows, splits = _grouped(dataset, is_test, seed)
     testers = np.flatnonzero((splits[1:] > splits[:-1]) & (end > begin))
     if num_test_users is not None:
         testers = np.sort(draw(testers, num_test_users, seed, "test_users"))
     history = begin[testers], end[testers]
     target = splits[testers], splits[testers + 1]
-    test = make_examples(testers, visible, history, items[test_rows], target)
+    tested = items[test_rows]
+    test = make_examples(testers, visible, history, tested, target, train_rows)
     return Split(make_targets(dataset, train_rows[trains], ordered), validation, test)
 
 

@@ -1,0 +1,1 @@
+"""PDN: path-based matching (Li et al., SIGIR 2021)."""
