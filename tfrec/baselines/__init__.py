@@ -1,0 +1,1 @@
+"""Models that the papers are compared with, one file each."""
