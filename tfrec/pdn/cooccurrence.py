@@ -101,10 +101,10 @@ class Cooccurrence(tf.Module):
 
     def _own(self, own: tf.Tensor, gaps: tf.Tensor | None) -> tf.Tensor:
         """What the target's user adds to each count of a pair."""
-        parts = [own]
-        for window in self.windows:
-            parts.append(own * tf.cast(gaps <= window, tf.float32))
-        return tf.stack(parts, -1)
+        if not self.windows:
+            return own[..., tf.newaxis]
+        near = [own * tf.cast(gaps <= w, tf.float32) for w in self.windows]
+        return tf.stack([tf.broadcast_to(own, tf.shape(near[0])), *near], -1)
 
 
 def _user_item_matrix(train: TargetRows, num_items: int) -> Any:

@@ -25,8 +25,8 @@ class Pdn(keras.Model):
 
     Args:
         config: the architecture.
-        schema: its fields are z_u (user), a_uj (behaviours), x (candidates) and the bias
-            features (context); each becomes an embedding table.
+        schema: its fields are z_u (user), a_uj (behaviours), x (candidates) and the
+            bias features (context); each becomes an embedding table.
         cooccurrence: of training rows, c_ji.
     Source: Li et al. 2021, section 4.
     """
@@ -67,7 +67,7 @@ class Pdn(keras.Model):
             features: `{"user": {...: (B,)}, "history": {...: (B, L)}}`, ids.
         Returns: `trigger_ids` int32 `(B, L)`, 0 is padding; `weights` t_uj `(B, L, P)`;
             `gaps` int32 `(B, L)`; `hidden` `(B, L, H)`: the triggers in SimNet; `user`
-            p_u `(B, D)` with a direct net.
+            p_u `(B, D + 1)` with a direct net, its last element 1.
         """
         user, history = features["user"], features["history"]
         user_be = self._embed(user, self.schema.user)
@@ -83,8 +83,19 @@ class Pdn(keras.Model):
         if RECENCY in history:
             state["gaps"] = history[RECENCY]
         if self.config.direct_units:
-            state["user"] = self.user_tower([user_be])
+            state["user"] = self.user_vectors(user)
         return state
+
+    def user_vectors(self, user: Mapping[str, Any]) -> Any:
+        """p_u of eq. 11 and a 1: user fields `(B,)` -> `(B, D + 1)`."""
+        vectors_bd = self.user_tower([self._embed(user, self.schema.user)])
+        return tf.pad(vectors_bd, [[0, 0], [0, 1]], constant_values=1.0)
+
+    def item_vectors(self, items: Mapping[str, Any]) -> Any:
+        """q_i of eq. 11 and the bias that p_u's 1 meets: `(...)` -> `(..., D + 1)`."""
+        vectors = self.item_tower([self._embed(items, self.schema.candidates)])
+        bias = tf.broadcast_to(self.direct_bias, tf.shape(vectors[..., :1]))
+        return tf.concat([vectors, bias], -1)
 
     def score(self, state: State, items: Mapping[str, Any], own: Any = None) -> Any:
         """Eq. 12 without the bias net: what is ranked.
@@ -96,18 +107,18 @@ class Pdn(keras.Model):
                 that co-occurrences were counted on.
         Returns: float32 `(B, C)`.
         """
-        items_bce = self._embed(items, self.schema.candidates)
-        return self.direct(state, items_bce) + self._paths(state, items, items_bce, own)
-
-    def direct(self, state: State, items_bce: Any) -> Any:
-        """softplus(d_ui) of eq. 11-12 `(B, C)`; 0 without a direct net."""
+        paths = self._paths(state, items, own)
         if not self.config.direct_units:
-            return 0.0
-        items_bcd = self.item_tower([items_bce])
-        direct = tf.einsum("bd,bcd->bc", state["user"], items_bcd) + self.direct_bias
-        if self.config.merge == "unconstrained":
-            return direct
-        return tf.nn.softplus(direct)
+            return paths
+        return paths + self.direct(state["user"], self.item_vectors(items))
+
+    def direct(self, user_bd: Any, items: Any) -> Any:
+        """softplus(d_ui), eq. 11-12, of items `(B, C, D + 1)` or `(C, D + 1)`."""
+        equation = "bd,cd->bc" if len(items.shape) == 2 else "bd,bcd->bc"
+        direct = tf.einsum(equation, user_bd, items)
+        return (
+            direct if self.config.merge == "unconstrained" else tf.nn.softplus(direct)
+        )
 
     def bias(self, context: Mapping[str, Any]) -> Any:
         """softplus(y_bias) of eq. 12 `(B, 1)`, of the moment; training only."""
@@ -115,14 +126,14 @@ class Pdn(keras.Model):
         return bias if self.config.merge == "unconstrained" else tf.nn.softplus(bias)
 
     def similarity(self, triggers: Mapping[str, Any], items: Mapping[str, Any]) -> Any:
-        """s_ji of eq. 9 of pairs: item fields `(P,)` each -> `(P, path_width)`."""
+        """s_ji of eq. 9: item fields that broadcast, `(...)` -> `(..., path_width)`."""
         net = self.similarity_net
         buckets = self.cooccurrence.buckets(triggers["item"], items["item"])
         trigger = net.trigger_part(self._embed(triggers, self.schema.candidates))
         item = net.item_part(self._embed(items, self.schema.candidates))
         return net(trigger, item, buckets)
 
-    def _paths(self, state: State, items: Any, items_bce: Any, own: Any) -> Any:
+    def _paths(self, state: State, items: Mapping[str, Any], own: Any) -> Any:
         """The sum over triggers of PATH_uji, eq. 10: `(B, C)`."""
         trigger_ids, gaps = state["trigger_ids"][:, tf.newaxis], state.get("gaps")
         if own is not None:
@@ -131,6 +142,7 @@ class Pdn(keras.Model):
         buckets_bclf = self.cooccurrence.buckets(
             trigger_ids, items["item"][..., tf.newaxis], own, gaps
         )
+        items_bce = self._embed(items, self.schema.candidates)
         item = self.similarity_net.item_part(items_bce)[:, :, tf.newaxis]
         hidden = state["hidden"][:, tf.newaxis]
         similarity = self.similarity_net(hidden, item, buckets_bclf)
