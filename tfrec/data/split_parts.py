@@ -62,6 +62,17 @@ class Examples:
         """E, the number of examples."""
         return self.user.size
 
+    def take(self, chosen: np.ndarray) -> "Examples":
+        """The examples of these positions, in their order."""
+        splits, targets = self.history_splits, self.target_splits
+        ends = splits[chosen], splits[chosen + 1]
+        return Examples(
+            self.user[chosen],
+            *ragged_slices(self.history, *ends),
+            *ragged_slices(self.targets, targets[chosen], targets[chosen + 1]),
+            None if self.history_rows is None else self.history_rows[ranges(*ends)],
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class Split:

@@ -1,0 +1,106 @@
+"""The evaluation stage: both protocols, item-to-item, groups and diversity."""
+
+from typing import Any
+
+import numpy as np
+from rich.progress import track
+
+from experiments.pdn.problem import Problem
+from experiments.pdn.rankers import Ranker
+from tfrec.data.splits import Examples
+from tfrec.evaluation import groups, ranking
+
+# Table 4: up to 15 behaviours, 16 to 30, 31 to 45, more.
+LENGTH_EDGES = (15, 30, 45)
+LIST_SIZE = 300
+_ARRAYS = ("sampled_hr", "sampled_ndcg", "full_hr", "full_ndcg", "hr300", "diversity")
+
+
+def evaluate(ranker: Ranker, problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Ranks the test users' targets.
+
+    Returns: the metrics of `result.json`, and per-user arrays for paired tests.
+    """
+    test = problem.split.test
+    scores, related = _sampled_scores(ranker, problem, test)
+    arrays = _per_user("sampled", ranking.sampled_ranks(scores))
+    metrics = {"sampled": _means(arrays, "sampled", test.size)}
+    some = _full_examples(problem)
+    full = _full(ranker, problem, some)
+    arrays |= full
+    metrics["full"] = _means(full, "full", some.size)
+    metrics["full"]["hr300"] = float(full["hr300"].mean())
+    metrics["full"]["diversity"] = float(full["diversity"].mean())
+    lengths = np.diff(some.history_splits)
+    metrics["by_length"] = {
+        name: groups.by_edges(full[name], lengths, LENGTH_EDGES)
+        for name in ("hr300", "diversity")
+    }
+    if related is not None:
+        ranks = ranking.sampled_ranks(related)
+        arrays |= _per_user("item_to_item", ranks)
+        metrics["item_to_item"] = _means(arrays, "item_to_item", len(related))
+    return metrics, {"user": test.user, "full_user": some.user, **arrays}
+
+
+def _sampled_scores(
+    ranker: Ranker, problem: Problem, examples: Examples
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Scores of the candidates `(E, 100)`: by the model, and item-to-item."""
+    candidates = problem.test_candidates
+    scores, related = [], []
+    for rows, features in _batches(problem, examples, "sampled protocol"):
+        part = candidates[rows]
+        scores.append(ranker.sampled(examples, rows, features, part))
+        found = ranker.item_to_item(examples, rows, features)
+        if found is not None:
+            related.append(np.take_along_axis(found, part - 1, axis=1))
+    return np.concatenate(scores), np.concatenate(related) if related else None
+
+
+def _full_examples(problem: Problem) -> Examples:
+    """The test users of the full ranking: all, or a seeded draw."""
+    test, limit = problem.split.test, problem.setting.num_full_users
+    if limit is None or limit >= test.size:
+        return test
+    drawn = np.random.default_rng(0).permutation(test.size)[:limit]
+    return test.take(np.sort(drawn))
+
+
+def _full(ranker: Ranker, problem: Problem, examples: Examples) -> dict[str, Any]:
+    """Per-user metrics of the ranking of all items that a user has no row of."""
+    ranks, lists = [], []
+    for rows, features in _batches(problem, examples, "full ranking"):
+        seen = [problem.rows_of(user) for user in examples.user[rows]]
+        scores = ranker.full(examples, rows, features)
+        targets = examples.targets[rows]
+        scores = ranking.without_seen(scores, targets, seen)
+        ranks.append(ranking.full_ranks(scores, targets))
+        lists.append(ranking.top_k(scores, min(LIST_SIZE, scores.shape[1])))
+    joined = ranking.concatenate(ranks)
+    found = _per_user("full", joined)
+    found["hr300"] = ranking.hit_rate(joined, LIST_SIZE)
+    category = problem.fields.item["category"]
+    found["diversity"] = groups.category_coverage(np.concatenate(lists), category)
+    return found
+
+
+def _batches(problem: Problem, examples: Examples, what: str) -> Any:
+    batches = problem.example_batches(examples)
+    total = -(-examples.size // 64)
+    return track(batches, total=total, description=f"Evaluating: {what}")
+
+
+def _per_user(name: str, ranks: Any) -> dict[str, np.ndarray]:
+    return {
+        f"{name}_hr": ranking.hit_rate(ranks, 10),
+        f"{name}_ndcg": ranking.ndcg(ranks, 10),
+    }
+
+
+def _means(arrays: dict[str, np.ndarray], name: str, size: int) -> dict[str, float]:
+    return {
+        "hr": float(arrays[f"{name}_hr"].mean()),
+        "ndcg": float(arrays[f"{name}_ndcg"].mean()),
+        "users": size,
+    }

@@ -1,0 +1,132 @@
+"""PDN, or a baseline of its table 2, from raw data to metrics, in one command.
+
+    python -m experiments.pdn.run --dataset=ml-1m --output_dir=runs/pdn
+
+Stages: prepare the data, train, rank the test users' targets by both protocols, and for
+PDN build the index, compare greedy retrieval with scoring every item, draw the figures,
+export and query the export in a new process. Each writes into `--output_dir`; with
+`--resume` a training that was cut off goes on where it was.
+"""
+
+import dataclasses
+import json
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from absl import app, flags
+from rich.console import Console
+
+from experiments.pdn import evaluate, report
+from experiments.pdn import problem as problem_lib
+from experiments.pdn import settings as settings_lib
+from experiments.pdn.train import train
+from tfrec import artifacts
+from tfrec.data.errors import DataError
+from tfrec.training import TrainingInterrupted, configure
+
+_DATASET = flags.DEFINE_enum(
+    "dataset", settings_lib.TESTING_DATASET, settings_lib.DATASETS, "Which data set."
+)
+_MODEL = flags.DEFINE_enum(
+    "model", "pdn", settings_lib.MODELS, "PDN, an ablation of it, or a baseline."
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Of weights, order, negatives.", lower_bound=0)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir",
+    None,
+    "Folder of this run; default: one of `runs` named after the flags.",
+)
+_DATA_HOME = flags.DEFINE_string(
+    "data_home", None, "Prepared data; default: $TFREC_DATA_HOME or ~/.cache/tfrec."
+)
+_RESUME = flags.DEFINE_bool("resume", False, "Keep what an earlier run finished.")
+_TESTING = flags.DEFINE_bool(
+    "testing", False, "A few steps on ml-100k, to see that everything runs."
+)
+
+
+def make_setting() -> settings_lib.Setting:
+    """The named setting of the flags."""
+    if _TESTING.value and _DATASET.value != settings_lib.TESTING_DATASET:
+        raise app.UsageError(
+            f"--testing must go with --dataset={settings_lib.TESTING_DATASET}. "
+            f"Received: --dataset={_DATASET.value}"
+        )
+    return settings_lib.setting_for(
+        _DATASET.value, _MODEL.value, _SEED.value, _TESTING.value
+    )
+
+
+def prepare_folder(
+    folder: pathlib.Path, setting: settings_lib.Setting, resume: bool
+) -> None:
+    """Makes the folder one of this setting, or checks that what is there is.
+
+    Raises: UsageError: what is to be resumed is of another setting.
+    """
+    wanted = json.loads(json.dumps(dataclasses.asdict(setting)))
+    record = folder / "setting.json"
+    if resume and record.exists():
+        found = json.loads(record.read_text(encoding="utf-8"))
+        for name in sorted(wanted.keys() | found.keys()):
+            if wanted.get(name) != found.get(name):
+                raise app.UsageError(
+                    f"--resume must keep the setting of {record}. There `{name}` is "
+                    f"{found.get(name)}. Received: {wanted.get(name)}"
+                )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "result.json").unlink(missing_ok=True)
+    artifacts.write_json(record, wanted)
+
+
+def run(
+    setting: settings_lib.Setting,
+    seed: int,
+    folder: pathlib.Path,
+    data_home: str | None,
+    resume: bool,
+    console: Console,
+) -> dict:
+    """All stages; returns the record, which is also `result.json` in `folder`."""
+    problem = problem_lib.load(setting, seed, data_home)
+    prepare_folder(folder, setting, resume)
+    console.print(
+        f"[bold]{setting.dataset}, {setting.model}, seed {seed}[/bold]: "
+        f"{problem.split.train.size:,} training targets, "
+        f"{problem.split.validation.size:,} validation and "
+        f"{problem.split.test.size:,} test users"
+    )
+    ranker, training = train(problem, folder, resume)
+    console.print(f"Trained at {training['examples_per_second']:,.0f} examples/s.")
+    metrics, users = evaluate.evaluate(ranker, problem)
+    partial = folder / "partial-users.npz"
+    np.savez_compressed(partial, **users)
+    partial.replace(folder / "users.npz")
+    result = report.make_result(problem, training, metrics)
+    artifacts.write_json(folder / "result.json", result)
+    report.print_result(result, console)
+    console.print(f"Record: {folder / 'result.json'}", soft_wrap=True)
+    return result
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs the stages."""
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    setting = make_setting()
+    configure(setting.training)
+    name = f"pdn-{setting.dataset}-{setting.model}-seed{_SEED.value}"
+    folder = pathlib.Path(_OUTPUT_DIR.value or f"runs/{name}")
+    try:
+        run(setting, _SEED.value, folder, _DATA_HOME.value, _RESUME.value, Console())
+    except TrainingInterrupted as interrupt:
+        sys.exit(f"{interrupt}\nAdd --resume to go on from there.")
+    except DataError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    app.run(main)
