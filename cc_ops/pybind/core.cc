@@ -10,10 +10,13 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "cc_ops/core/graph_expand.h"
+#include "cc_ops/core/path_index.h"
+#include "cc_ops/core/path_top_k.h"
 #include "cc_ops/core/status.h"
 #include "cc_ops/core/visited_insert.h"
 
@@ -122,6 +125,89 @@ std::pair<Array<int32_t>, Array<int32_t>> GraphExpandBatch(
   return {Padded(fresh, bucket_sizes), counts};
 }
 
+void CheckSize(const py::array& array, int dim, int64_t size,
+               const std::string& name, const std::string& rule) {
+  if (array.shape(dim) == size) return;
+  ThrowUnlessOk(Status::Invalid(name, rule,
+                                std::to_string(array.shape(dim)) + ", not " +
+                                    std::to_string(size) + " in dimension " +
+                                    std::to_string(dim)));
+}
+
+using PathTopKArrays =
+    std::tuple<Array<int32_t>, Array<float>, Array<int32_t>, Array<float>>;
+
+template <typename Split>
+PathTopKArrays PathTopKBatch(Array<int32_t> triggers, Array<float> weights,
+                             Array<int32_t> neighbours,
+                             Array<float> similarities, Array<Split> row_splits,
+                             Array<float> user_vectors,
+                             Array<float> item_vectors, Array<int32_t> excluded,
+                             Array<bool> available, int64_t k,
+                             int64_t num_paths) {
+  CheckRank(triggers, 2, "triggers", "(B, M)");
+  CheckRank(weights, 2, "weights", "(B, M)");
+  CheckRank(neighbours, 1, "neighbours", "(E,)");
+  CheckRank(similarities, 1, "similarities", "(E,)");
+  CheckRank(row_splits, 1, "row_splits", "(N + 1,)");
+  CheckRank(user_vectors, 2, "user_vectors", "(B, D)");
+  CheckRank(item_vectors, 2, "item_vectors", "(N, D)");
+  CheckRank(excluded, 2, "excluded", "(B, S)");
+  CheckRank(available, 1, "available", "(N,)");
+  const PathIndex<Split> index{
+      neighbours.data(),     similarities.data(),
+      neighbours.size(),     row_splits.data(),
+      row_splits.size() - 1, item_vectors.data(),
+      item_vectors.shape(1), available.size() > 0 ? available.data() : nullptr};
+  ThrowUnlessOk(CheckPathIndex(index));
+  ThrowUnlessOk(CheckNumResults(k));
+  if (num_paths < 0) {
+    ThrowUnlessOk(
+        Status::Invalid("num_paths", "at least 0", std::to_string(num_paths)));
+  }
+  const int64_t batch_size = triggers.shape(0);
+  const int64_t num_triggers = triggers.shape(1);
+  const std::string batch = "of the batch size of `triggers`";
+  const std::string items = "of a row for each of the N items";
+  CheckSize(weights, 0, batch_size, "weights", batch);
+  CheckSize(weights, 1, num_triggers, "weights", "of the shape of `triggers`");
+  CheckSize(similarities, 0, index.num_entries, "similarities",
+            "of the shape of `neighbours`");
+  CheckSize(user_vectors, 0, batch_size, "user_vectors", batch);
+  CheckSize(item_vectors, 0, index.num_items, "item_vectors", items);
+  CheckSize(item_vectors, 1, user_vectors.shape(1), "item_vectors",
+            "of the width of `user_vectors`");
+  CheckSize(excluded, 0, batch_size, "excluded", batch);
+  if (index.available != nullptr) {
+    CheckSize(available, 0, index.num_items, "available", items);
+  }
+
+  PathTopKArrays outputs{Array<int32_t>({batch_size, k}),
+                         Array<float>({batch_size, k}),
+                         Array<int32_t>({batch_size, k, num_paths}),
+                         Array<float>({batch_size, k, num_paths})};
+  auto& [ids, scores, path_triggers, path_contributions] = outputs;
+  PathTopK search;
+  for (int64_t user = 0; user < batch_size; ++user) {
+    const PathQuery query{user,
+                          triggers.data() + user * num_triggers,
+                          weights.data() + user * num_triggers,
+                          num_triggers,
+                          excluded.data() + user * excluded.shape(1),
+                          excluded.shape(1),
+                          user_vectors.data() + user * index.width};
+    const int64_t first_path = user * k * num_paths;
+    const PathResults results{k,
+                              num_paths,
+                              ids.mutable_data() + user * k,
+                              scores.mutable_data() + user * k,
+                              path_triggers.mutable_data() + first_path,
+                              path_contributions.mutable_data() + first_path};
+    ThrowUnlessOk(search.Search(index, query, results));
+  }
+  return outputs;
+}
+
 constexpr char kVisitedInsertDoc[] =
     R"doc(Keeps the first sighting of each id and marks it visited, in place.
 
@@ -147,6 +233,27 @@ Raises: ValueError: a rank, an id or an offset is wrong; `visited` is then as it
     TypeError: an array has another dtype or is not contiguous.
 )doc";
 
+constexpr char kPathTopKDoc[] =
+    R"doc(Retrieves the best items over two-hop paths from users over triggers.
+
+Args: as `tfrec.ops.path_top_k`, NumPy arrays of exactly its dtypes, C-contiguous.
+Returns: `(ids, scores, path_triggers, path_contributions)`: int32 and float32 `(B, K)`,
+    int32 and float32 `(B, K, P)`.
+Raises: ValueError: where `tfrec.ops.path_top_k` raises an InvalidArgumentError.
+    TypeError: an array has another dtype or is not contiguous.
+)doc";
+
+template <typename Split>
+void DefinePathTopK(py::module_* module) {
+  module->def(
+      "path_top_k", &PathTopKBatch<Split>, py::arg("triggers").noconvert(),
+      py::arg("weights").noconvert(), py::arg("neighbours").noconvert(),
+      py::arg("similarities").noconvert(), py::arg("row_splits").noconvert(),
+      py::arg("user_vectors").noconvert(), py::arg("item_vectors").noconvert(),
+      py::arg("excluded").noconvert(), py::arg("available").noconvert(),
+      py::arg("k"), py::arg("num_paths") = 0, kPathTopKDoc);
+}
+
 template <typename Split>
 void DefineGraphExpand(py::module_* module) {
   module->def("graph_expand", &GraphExpandBatch<Split>,
@@ -163,6 +270,8 @@ PYBIND11_MODULE(_core, module) {
              kVisitedInsertDoc);
   DefineGraphExpand<int32_t>(&module);
   DefineGraphExpand<int64_t>(&module);
+  DefinePathTopK<int32_t>(&module);
+  DefinePathTopK<int64_t>(&module);
 }
 
 }  // namespace
