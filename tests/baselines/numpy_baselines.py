@@ -6,7 +6,8 @@ concatenations that its figure 2 draws, their kernels put together from the mode
 
 import numpy as np
 
-from tests.layers.numpy_layers import dense, prelu, value
+from tests.layers import numpy_layers
+from tests.layers.numpy_layers import dense, layer_norm, prelu, value
 
 
 def embed(model, part: dict, fields) -> np.ndarray:
@@ -61,6 +62,54 @@ def youtube_dnn(model, user: dict, history: dict, candidates: dict) -> np.ndarra
     return _item_tower(model, candidates) @ tower(model.user_tower, inputs)
 
 
+def bst(model, user: dict, history: dict, candidates: dict) -> np.ndarray:
+    """p_u . q_i, p_u of the user's fields and the encoded behaviours."""
+    behaviours = embed(model, history, model.schema.history)
+    hidden = dense(model.projection, behaviours) + _positions(model, behaviours)
+    pooled, last = np.zeros((2, hidden.shape[-1]))
+    if len(hidden):
+        for block in model.blocks:
+            hidden = numpy_layers.transformer_encoder(block, hidden[None])[0]
+        pooled, last = hidden.mean(axis=0), hidden[-1]
+    profile = embed(model, user, model.schema.user)
+    p_u = tower(model.user_tower, np.concatenate([profile, pooled, last]))
+    return _item_tower(model, candidates) @ p_u
+
+
+def sasrec(model, user: dict, history: dict, candidates: dict) -> np.ndarray:
+    """The last position's output and the item's own row."""
+    outputs = sasrec_outputs(model, history["item"])
+    last = outputs[-1] if len(outputs) else np.zeros(model.config.embedding_size)
+    return embed(model, candidates, model.item_field) @ last
+
+
+def sasrec_outputs(model, item_ids: np.ndarray) -> np.ndarray:
+    """Of each position, looking at that position and the ones before it alone."""
+    rows = embed(model, {"item": item_ids}, model.item_field)
+    rows = rows * np.sqrt(model.config.embedding_size)
+    hidden = rows + _positions(model, rows)
+    for block in model.blocks:
+        normed = layer_norm(block.attention_norm, hidden)
+        hidden = hidden + _causal_attention(block, normed)
+        inner = dense(block.inner, layer_norm(block.dense_norm, hidden))
+        hidden = hidden + dense(block.outer, np.maximum(inner, 0))
+    return layer_norm(model.norm, hidden)
+
+
+def _causal_attention(block, inputs: np.ndarray) -> np.ndarray:
+    layer, outputs = block.attention, np.zeros_like(inputs)
+    for last in range(len(inputs)):
+        seen = inputs[None, : last + 1]
+        outputs[last] = numpy_layers.self_attention(layer, seen)[0, -1]
+    return outputs
+
+
+def _positions(model, vectors: np.ndarray) -> np.ndarray:
+    """Row 1 for the last behaviour, row 2 for the one before it."""
+    ranks = np.arange(len(vectors), 0, -1)
+    return value(model.positions.embeddings)[ranks]
+
+
 def din(model, user: dict, history: dict, candidates: dict) -> np.ndarray:
     """MLP([user, sum_j a(e_j, v) e_j, v])."""
     queries = embed(model, candidates, model.schema.candidates)
@@ -89,4 +138,10 @@ def din(model, user: dict, history: dict, candidates: dict) -> np.ndarray:
     return np.stack(logits)
 
 
-SCORES = {"dssm": dssm, "youtube_dnn": youtube_dnn, "din": din}
+SCORES = {
+    "dssm": dssm,
+    "youtube_dnn": youtube_dnn,
+    "bst": bst,
+    "din": din,
+    "sasrec": sasrec,
+}

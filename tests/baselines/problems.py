@@ -8,11 +8,22 @@ import tensorflow as tf
 from tests.layers import numpy_layers
 from tfrec import training
 from tfrec.baselines.base import Baseline
-from tfrec.baselines.config import DinConfig, DssmConfig, YoutubeDnnConfig
+from tfrec.baselines.bst import Bst
+from tfrec.baselines.config import (
+    BstConfig,
+    DinConfig,
+    DssmConfig,
+    SasRecConfig,
+    YoutubeDnnConfig,
+)
 from tfrec.baselines.din import Din
 from tfrec.baselines.dssm import Dssm
+from tfrec.baselines.sasrec import SasRec
 from tfrec.baselines.youtube_dnn import YoutubeDnn
+from tfrec.data.negatives import Negatives
+from tfrec.data.samplers import UnigramSampler
 from tfrec.data.schema import Field, Schema
+from tfrec.data.split_parts import TargetRows
 
 NUM_USERS, NUM_ITEMS, NUM_CATEGORIES, LENGTH = 7, 30, 4, 6
 ITEM = (Field("item", NUM_ITEMS + 1), Field("category", NUM_CATEGORIES + 1))
@@ -25,12 +36,25 @@ SCHEMA = Schema(
 CONFIGS = {
     "dssm": DssmConfig(embedding_size=3, units=(6, 5)),
     "youtube_dnn": YoutubeDnnConfig(embedding_size=3, units=(6, 5)),
+    "bst": BstConfig(
+        embedding_size=3,
+        width=4,
+        num_blocks=2,
+        num_heads=2,
+        units=(6, 5),
+        max_history=10,
+    ),
     "din": DinConfig(embedding_size=3, attention_units=4, units=(6, 5)),
+    "sasrec": SasRecConfig(
+        embedding_size=6, num_heads=2, num_negatives=3, max_history=10
+    ),
 }
 MODELS: dict[str, Callable[..., Baseline]] = {
     "dssm": Dssm,
     "youtube_dnn": YoutubeDnn,
+    "bst": Bst,
     "din": Din,
+    "sasrec": SasRec,
 }
 CATEGORIES = np.r_[0, np.arange(NUM_ITEMS) % NUM_CATEGORIES + 1].astype("int32")
 
@@ -69,6 +93,26 @@ def candidates(shape: tuple[int, ...], seed: int = 3) -> dict[str, np.ndarray]:
     """Random items of that shape."""
     rng = np.random.default_rng(seed)
     return items(rng.integers(1, NUM_ITEMS + 1, shape, dtype=np.int32))
+
+
+def met_pairs() -> set[tuple[int, int]]:
+    """(user, item) of the training rows: a third of all pairs."""
+    return {
+        (user, item)
+        for user in range(1, NUM_USERS + 1)
+        for item in range(1, NUM_ITEMS + 1)
+        if (user + item) % 3 == 0
+    }
+
+
+def negatives(num_negatives: int) -> Negatives:
+    """Draws all items alike."""
+    users, item_ids = np.array(sorted(met_pairs()), np.int32).T
+    empty = np.zeros(0, np.int64)
+    rows = np.arange(users.size)
+    train = TargetRows(users, item_ids, rows, empty, empty, empty, ordered=True)
+    sampler = UnigramSampler(np.ones(NUM_ITEMS + 1), 0.0)
+    return Negatives(sampler, {"category": CATEGORIES}, train, num_negatives)
 
 
 def context(iteration: int = 0, seed: int = 0) -> training.StepContext:

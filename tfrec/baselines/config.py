@@ -64,13 +64,13 @@ class BstConfig:
 
     Args:
         embedding_size: width of every feature; ours (Chen et al. 2019, table 2: 4-64).
-        width: of the transformer; ours.
+        width: of the transformer, and of its inner layer; ours.
         num_blocks: Chen et al. 2019, section 3.2: 1 is better than 2 or 3.
         num_heads: each as wide as the model; ours (Chen et al. 2019, table 2: 8 narrow
             ones).
         dropout: Chen et al. 2019, table 2.
         units: layers of each tower, the last is D; ours.
-        max_history: L, the most behaviours that have a position; PDN, table 4.
+        max_history: L, the most behaviours that have a position; ours.
     """
 
     embedding_size: int = 32
