@@ -16,8 +16,9 @@ from tfrec import artifacts
 from tfrec.evaluation.scorer import Scorer
 from tfrec.nann.config import WalkConfig
 from tfrec.nann.index import HnswIndex
-from tfrec.nann.raw_ids import MISSING_ID, RawIds, latest
 from tfrec.nann.retrieval import GraphRetriever
+from tfrec.serving.raw_ids import MISSING_ID, RawIds, latest
+from tfrec.serving.saved_model import save_signatures
 
 KIND = "nann-export"
 FORMAT = 1
@@ -73,20 +74,8 @@ def export(
     }
     folder = artifacts.next_version(path)
     with artifacts.create(folder, kind=KIND, format=FORMAT, meta=meta) as temporary:
-        _save(served.signatures(tuple(user_fields)), temporary)
+        save_signatures("nann", served.signatures(tuple(user_fields)), temporary)
     return folder
-
-
-def _save(signatures: Mapping[str, Any], folder: pathlib.Path) -> None:
-    """Saves functions and the variables that they read, each once.
-
-    A Keras variable is not tracked itself: TensorFlow would save a copy, and a session
-    (a model server, the C API) would restore the copy alone.
-    """
-    root = tf.Module(name="nann")
-    used = {id(v): v for f in signatures.values() for v in f.variables}
-    root.used = list(used.values())
-    tf.saved_model.save(root, str(folder), signatures=dict(signatures))
 
 
 class Served:

@@ -49,13 +49,28 @@ def latest(positions: tf.Tensor, length: int) -> tf.Tensor:
         length: columns of the result.
     Returns: int32 `(B, length)`.
     """
+    return take_places(positions, latest_places(positions, length), -1)
+
+
+def take_places(values: tf.Tensor, places: tf.Tensor, padding: int) -> tf.Tensor:
+    """Values `(B, L)` at places `(B, K)`; `padding` where a place is -1."""
+    padded = tf.pad(values, [[0, 0], [0, 1]])  # there may be no column at all
+    found = tf.gather(padded, tf.maximum(places, 0), batch_dims=1)
+    return tf.where(places >= 0, found, tf.cast(padding, values.dtype))
+
+
+def latest_places(positions: tf.Tensor, length: int) -> tf.Tensor:
+    """The columns that `latest` takes, for what stands beside the positions.
+
+    Args, returns: as `latest`; columns in `[0, L)`, padded by -1.
+    """
     is_real = tf.cast(positions >= 0, tf.int32)
     from_end = tf.cumsum(is_real, axis=1, reverse=True)
-    kept = tf.where(from_end <= length, positions, -1)
-    kept = tf.pad(kept, [[0, 0], [0, length]], constant_values=-1)
-    order = tf.argsort(tf.cast(kept < 0, tf.int32), axis=1, stable=True)
-    ordered = tf.gather(kept, order[:, :length], batch_dims=1)
-    return tf.ensure_shape(ordered, [positions.shape[0], length])
+    is_kept = (positions >= 0) & (from_end <= length)
+    is_kept = tf.pad(is_kept, [[0, 0], [0, length]])
+    order = tf.argsort(tf.cast(~is_kept, tf.int32), axis=1, stable=True)[:, :length]
+    places = tf.where(tf.gather(is_kept, order, batch_dims=1), order, -1)
+    return tf.ensure_shape(places, [positions.shape[0], length])
 
 
 def _variable(array: np.ndarray, name: str) -> tf.Variable:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrec.nann.raw_ids import MISSING_ID, RawIds, latest
+from tfrec.serving.raw_ids import MISSING_ID, RawIds, latest
 
 
 @pytest.mark.parametrize("num_items", [1, 2, 63, 500])

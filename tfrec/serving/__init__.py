@@ -1,0 +1,1 @@
+"""What the papers' exports share: raw ids, and saving what signatures read."""
