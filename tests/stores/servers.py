@@ -129,7 +129,7 @@ class Cluster:
                 meet = ("CLUSTER MEET", HOST, first.port, first.bus_port)
                 client.execute_command(*meet)
         for server in self.servers:
-            server.until(lambda server=server: _sees_all(server))
+            server.until(lambda server=server: sees_all(server))
 
     def owner(self, slot: int) -> Server:
         """The server that has a slot, as the cluster was made."""
@@ -177,7 +177,8 @@ def running(server: Server | Cluster) -> Iterator:
         server.close()
 
 
-def _sees_all(server: Server) -> bool:
+def sees_all(server: Server) -> bool:
+    """Whether a server of a cluster of three is in touch with the others."""
     with server.client() as client:
         info = client.execute_command("CLUSTER INFO")
     text = info if isinstance(info, dict) else _parsed(info)

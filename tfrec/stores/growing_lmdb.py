@@ -63,9 +63,7 @@ class GrowingLmdb:
         It may run more than once.
         """
         if self.readonly:
-            raise StoreError(
-                f"`{self.path}` must not be opened read-only to be written"
-            )
+            raise StoreError(f"`{self.path}` must be opened without `readonly`.")
         return self._run(work, write=True)
 
     def close(self) -> None:
