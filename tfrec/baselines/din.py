@@ -37,7 +37,7 @@ class Din(Baseline):
         self.first_user = dense(first, name="first_user")
         self.first_interest = dense(first, use_bias=False, name="first_interest")
         self.first_item = dense(first, use_bias=False, name="first_item")
-        self.slopes = [prelu(f"slope_{i}") for i in range(len(config.units))]
+        self.slopes = [ChannelPrelu() for _ in config.units]
         self.hidden = [dense(units) for units in rest]
         self.out = dense(1, name="out")
         self._create_variables()
@@ -64,11 +64,9 @@ class Din(Baseline):
 
     def score(self, state: State, vectors: Any, training: bool = False) -> Any:
         """Logits float32 `(B, C)` of vectors `(B, C, D)` or, shared, `(C, D)`."""
-        weights_blc = self.unit(state["key"], state["key_hidden"], vectors)
-        mask_bl1 = ops.cast(state["is_real"], weights_blc.dtype)[..., None]
-        interest_bcd = ops.einsum(
-            "blc,bld->bcd", weights_blc * mask_bl1, state["behaviours"]
-        )
+        weights_bcl = self.unit(state["key"], state["key_hidden"], vectors)
+        mask_b1l = ops.cast(state["is_real"], weights_bcl.dtype)[:, None]
+        interest_bcd = ops.matmul(weights_bcl * mask_b1l, state["behaviours"])
         hidden = self.first_interest(interest_bcd) + self.first_item(vectors)
         hidden = self.slopes[0](hidden + state["hidden"][:, None])
         for layer, slope in zip(self.hidden, self.slopes[1:], strict=True):
@@ -90,7 +88,7 @@ class ActivationUnit(keras.layers.Layer):
         self.units = units
         self.key_part = dense(units, name="key")
         self.query_part = dense(units, use_bias=False, name="query")
-        self.slope = prelu("slope")
+        self.slope = ChannelPrelu()
         self.out = dense(1, name="out")
 
     def build(self, key_shape: tuple, *unused: Any) -> None:
@@ -100,25 +98,15 @@ class ActivationUnit(keras.layers.Layer):
         )
 
     def call(self, key_bld: Any, key_hidden_blh: Any, query: Any) -> Any:
-        """Weights `(B, L, C)` of queries `(B, C, D)` or, shared, `(C, D)`.
+        """Weights `(B, C, L)` of queries `(B, C, D)` or, shared, `(C, D)`.
 
-        The kernel is scaled by each query, `(..., D, C, H)`, rather than each key by
-        it, `(B, C, L, D)`: the products are then one matrix product.
+        The kernel is scaled by each query, rather than each key by each query: the
+        products are then one matrix product of keys as they are.
         """
         kernel = query[..., None] * self.product_kernel  # (..., C, D, H)
-        if len(query.shape) == 2:
-            product = ops.einsum("bld,cdh->blch", key_bld, kernel)
-            query_hidden = self.query_part(query)
-        else:
-            product = ops.einsum("bld,bcdh->blch", key_bld, kernel)
-            query_hidden = self.query_part(query)[:, None]
-        hidden = product + query_hidden + key_hidden_blh[:, :, None]
-        return self.out(self.slope(hidden))[..., 0]
-
-
-def prelu(name: str) -> keras.layers.Layer:
-    """PReLU with a slope a channel, 0.25 at first (He et al. 2015)."""
-    return ChannelPrelu(name=name)
+        hidden_bclh = ops.matmul(key_bld[:, None], kernel) + key_hidden_blh[:, None]
+        hidden_bclh = hidden_bclh + self.query_part(query)[..., None, :]
+        return self.out(self.slope(hidden_bclh))[..., 0]
 
 
 class ChannelPrelu(keras.layers.Layer):
