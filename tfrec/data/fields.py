@@ -36,6 +36,8 @@ class Fields:
             its time before the history's last; None: it has none.
         hours: int32 `(num_interactions,)` of a target, 1 to 24, 0 where unknown.
         step: whether a target has the bucket of its position among the user's rows.
+        vocabularies: the values of a column that `user` or `row` has, in the order of
+            their ids, from id 1.
     """
 
     user: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
@@ -45,6 +47,7 @@ class Fields:
     times: np.ndarray | None = None
     hours: np.ndarray | None = None
     step: bool = False
+    vocabularies: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def behaviour_sizes(self, max_history: int) -> dict[str, int]:
         """Number of ids of each behaviour field, 0 included, by name."""
@@ -82,16 +85,19 @@ def fields_for(
     unknown = [name for name in context if name not in (STEP, HOUR)]
     if unknown:
         raise DataError(f"`context` must be of 'step', 'hour'. Received: {unknown}")
-    if user and dataset.users is None:
-        raise DataError(f"`{dataset.name}` must have users. Received: user={user}")
+    found = {name: _codes(rows, name) for name in columns}
+    profile = {name: _codes(dataset.users, name) for name in user}
     return Fields(
-        user={name: _by_user(dataset, name) for name in user},
+        user={name: _by_user(dataset, codes) for name, (_, codes) in profile.items()},
         item=dataset.item_features,
-        row={name: _codes(rows, name) for name in columns},
+        row={name: codes for name, (_, codes) in found.items()},
         recency=RECENCY in behaviour,
         times=_column(rows, "timestamp") if TIME_GAP in behaviour else None,
         hours=_hours(rows) if HOUR in context else None,
         step=STEP in context,
+        vocabularies={
+            name: values for name, (values, _) in {**profile, **found}.items()
+        },
     )
 
 
@@ -101,15 +107,17 @@ def step_bucket(num_before: np.ndarray) -> np.ndarray:
     return np.minimum(buckets, MAX_STEP).astype(np.int32)
 
 
-def _by_user(dataset: PreparedDataset, name: str) -> np.ndarray:
+def _by_user(dataset: PreparedDataset, codes: np.ndarray) -> np.ndarray:
     values = np.zeros([dataset.num_users + 1], np.int32)
     if dataset.users is not None:
-        values[dataset.users["user"]] = _codes(dataset.users, name)
+        values[dataset.users["user"]] = codes
     return values
 
 
-def _codes(table: Table, name: str) -> np.ndarray:
-    return (np.unique(_column(table, name), return_inverse=True)[1] + 1).astype("int32")
+def _codes(table: Table | None, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct values of a column, and their ids from 1 in each row."""
+    values, codes = np.unique(_column(table, name), return_inverse=True)
+    return values, (codes + 1).astype(np.int32)
 
 
 def _hours(rows: Table) -> np.ndarray:
@@ -119,10 +127,11 @@ def _hours(rows: Table) -> np.ndarray:
     return hours
 
 
-def _column(table: Table, name: str) -> np.ndarray:
-    if name not in table:
+def _column(table: Table | None, name: str) -> np.ndarray:
+    if table is None or name not in table:
+        what = ("users", []) if table is None else (table.name, list(table))
         raise DataError(
-            f"`{table.name}` must have the column {name!r}. Received: {list(table)}"
+            f"`{what[0]}` must have the column {name!r}. Received: {what[1]}"
         )
     return table[name]
 
