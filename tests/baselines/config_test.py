@@ -53,9 +53,3 @@ def test_sizes_are_at_least_1(name):
 def test_dropout_is_in_range(name, dropout):
     with pytest.raises(ValueError, match=r"`dropout` must be in \[0, 1\)"):
         dataclasses.replace(problems.CONFIGS[name], dropout=dropout)
-
-
-def test_heads_divide_the_width():
-    message = "`embedding_size` must be a multiple of `num_heads`. Received: 6 and 4"
-    with pytest.raises(ValueError, match=message):
-        dataclasses.replace(problems.CONFIGS["sasrec"], num_heads=4)

@@ -7,7 +7,7 @@ concatenations that its figure 2 draws, their kernels put together from the mode
 import numpy as np
 
 from tests.layers import numpy_layers
-from tests.layers.numpy_layers import dense, layer_norm, prelu, value
+from tests.layers.numpy_layers import dense, layer_norm, prelu, softmax, value
 
 
 def embed(model, part: dict, fields) -> np.ndarray:
@@ -97,11 +97,12 @@ def sasrec_outputs(model, item_ids: np.ndarray) -> np.ndarray:
 
 
 def _causal_attention(block, inputs: np.ndarray) -> np.ndarray:
-    layer, outputs = block.attention, np.zeros_like(inputs)
+    query, key, values = np.split(dense(block.projections, inputs), 3, axis=-1)
+    outputs = np.zeros_like(inputs)
     for last in range(len(inputs)):
-        seen = inputs[None, : last + 1]
-        outputs[last] = numpy_layers.self_attention(layer, seen)[0, -1]
-    return outputs
+        logits = key[: last + 1] @ query[last] / np.sqrt(inputs.shape[-1])
+        outputs[last] = softmax(logits) @ values[: last + 1]
+    return dense(block.attended, outputs)
 
 
 def _positions(model, vectors: np.ndarray) -> np.ndarray:

@@ -45,9 +45,7 @@ CONFIGS = {
         max_history=10,
     ),
     "din": DinConfig(embedding_size=3, attention_units=4, units=(6, 5)),
-    "sasrec": SasRecConfig(
-        embedding_size=6, num_heads=2, num_negatives=3, max_history=10
-    ),
+    "sasrec": SasRecConfig(embedding_size=6, num_negatives=3, max_history=10),
 }
 MODELS: dict[str, Callable[..., Baseline]] = {
     "dssm": Dssm,

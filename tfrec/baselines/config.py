@@ -106,12 +106,11 @@ class DinConfig:
 
 @dataclasses.dataclass(frozen=True)
 class SasRecConfig:
-    """Causal self-attention over the behaviours.
+    """Causal self-attention over the behaviours, one head as in section III-B.
 
     Args:
         embedding_size: D; Kang & McAuley 2018, section IV-C: 50.
         num_blocks: Kang & McAuley 2018, section IV-C: 2.
-        num_heads: Kang & McAuley 2018, section III-B: 1.
         dropout: Kang & McAuley 2018, section IV-C: 0.2 on MovieLens 1M, 0.5 elsewhere.
         num_negatives: drawn once an example for all of its positions; ours (Kang &
             McAuley 2018: 1 a position).
@@ -121,15 +120,9 @@ class SasRecConfig:
 
     embedding_size: int = 50
     num_blocks: int = 2
-    num_heads: int = 1
     dropout: float = 0.2
     num_negatives: int = 32
     max_history: int = 50
 
     def __post_init__(self) -> None:
         _check(self)
-        if self.embedding_size % self.num_heads:
-            raise ValueError(
-                "`embedding_size` must be a multiple of `num_heads`. "
-                f"Received: {self.embedding_size} and {self.num_heads}"
-            )
