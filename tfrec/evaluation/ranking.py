@@ -1,8 +1,8 @@
-"""Ranks of targets among candidates, and what is made of them: HR and NDCG.
+"""Ranks of held-out items, among sampled candidates or among all items.
 
-Two protocols, which give very different numbers: a target among a few sampled items
-(He et al. 2017), and among all items that the user has not met. Ties are never a gift:
-a metric is its expectation under a random order of equal scores, in closed form.
+A rank under equal scores is an expectation over all orders of the equal ones: it is
+deterministic, and a model whose scores are constant does no better than chance. Scores
+by position `(B, N)` have item id i in column i - 1.
 """
 
 import dataclasses
@@ -13,11 +13,11 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Ranks:
-    """Where the targets of E users stand.
+    """Where the targets of E users stand among their candidates.
 
     Attributes:
-        greater: int64 `(E,)`, candidates whose score is higher than the target's.
-        ties: int64 `(E,)`, other candidates whose score equals it.
+        greater: int64 `(E,)`, candidates that score more than the target.
+        ties: int64 `(E,)`, other candidates that score as much.
     """
 
     greater: np.ndarray
@@ -25,62 +25,98 @@ class Ranks:
 
 
 def sampled_ranks(scores: np.ndarray) -> Ranks:
-    """Ranks of first columns.
+    """Ranks among sampled candidates, such as 99 negatives.
 
     Args:
-        scores: float `(E, C)`, the target's score in column 0; -inf leaves a candidate
-            out.
-    Raises: ValueError: not rank 2, no column, or a NaN.
+        scores: `(E, C)`, the target's in column 0.
+    Raises: ValueError: not rank 2, no column, or NaN.
     Source: He et al. 2017 (NCF), section 4.1.
     """
+    scores = np.asarray(scores)
     if scores.ndim != 2 or scores.shape[1] < 1:
-        raise ValueError(f"`scores` must be `(E, C)`. Received: {scores.shape}")
-    return _ranks(scores, scores[:, :1])
+        raise ValueError(
+            "`scores` must be rank 2 `(E, C)` with the target in column 0. "
+            f"Received: scores.shape={scores.shape}"
+        )
+    _check_numbers(scores)
+    return _ranks(scores, scores[:, 0])
 
 
 def full_ranks(scores: np.ndarray, targets: np.ndarray) -> Ranks:
-    """Ranks among all items.
+    """Ranks among all items that are not at -inf, as `without_seen` leaves them.
 
     Args:
-        scores: float `(E, N)` by position; -inf leaves an item out.
-        targets: int `(E,)`, item ids from 1: position + 1.
-    Raises: ValueError: shapes that do not fit, an id outside `[1, N]`, or a NaN.
+        scores: `(B, N)` by position.
+        targets: int `(B,)` item ids.
+    Raises: ValueError: shapes that do not fit, NaN, or a target that is at -inf.
     """
-    _check_targets(scores, targets)
-    return _ranks(scores, scores[np.arange(len(targets)), targets - 1][:, None])
+    scores, targets = np.asarray(scores), np.asarray(targets)
+    _check_by_position(scores, targets)
+    _check_numbers(scores)
+    of_target = np.take_along_axis(scores, targets[:, None] - 1, axis=1)[:, 0]
+    if (of_target == -np.inf).any():
+        row = int(np.argmin(of_target))
+        raise ValueError(
+            "The target must not be left out. "
+            f"Received: a score of -inf in row {row}, item {targets[row]}"
+        )
+    return _ranks(scores, of_target)
 
 
 def without_seen(
     scores: np.ndarray, targets: np.ndarray, seen: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """Scores with -inf for what users have met, their targets kept.
+    """A copy of scores with -inf for items that a user has met, never for its target.
 
     Args:
-        scores: float `(E, N)` by position.
-        targets: int `(E,)`, item ids from 1.
-        seen: item ids of each user.
-    Returns: a new array `(E, N)`.
+        scores: `(B, N)` by position.
+        targets: int `(B,)` item ids.
+        seen: B arrays of item ids, of any length; 0 is padding.
+    Raises: ValueError: shapes that do not fit, or ids outside of `[0, N]`.
     """
-    _check_targets(scores, targets)
-    found = scores.copy()
+    scores, targets = np.array(scores), np.asarray(targets)
+    _check_by_position(scores, targets)
+    if len(seen) != len(scores):
+        raise ValueError(
+            "`seen` must have an array for each row of `scores`. "
+            f"Received: {len(seen)} for {len(scores)} rows"
+        )
     rows = np.repeat(np.arange(len(seen)), [len(ids) for ids in seen])
-    found[
-        rows, np.concatenate([*seen, np.zeros([0], np.int64)]).astype(int) - 1
-    ] = -np.inf
-    index = np.arange(len(targets)), targets - 1
-    found[index] = scores[index]
-    return found
+    ids = np.concatenate([np.zeros(0, np.int64), *seen]).astype(np.int64)
+    _check_ids("seen", ids, 0, scores.shape[1])
+    keep = (ids > 0) & (ids != targets[rows])
+    scores[rows[keep], ids[keep] - 1] = -np.inf
+    return scores
 
 
 def top_k(scores: np.ndarray, k: int) -> np.ndarray:
-    """Item ids of the k best, int32 `(E, k)`, equal scores by id; 0 where -inf."""
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    best = np.take_along_axis(scores, order, axis=1)
-    return np.where(best > -np.inf, order + 1, 0).astype(np.int32)
+    """The best items, best first; equal scores are ordered by position.
+
+    Args:
+        scores: `(B, N)` by position; -inf leaves an item out.
+        k: at most N.
+    Returns: int32 `(B, K)` positions, -1 where fewer items are left.
+    Raises: ValueError: `k` is outside of `[1, N]`, or NaN.
+    """
+    scores = np.asarray(scores)
+    num_items = scores.shape[1]
+    if not 1 <= k <= num_items:
+        raise ValueError(f"`k` must be in [1, {num_items}]. Received: {k}")
+    _check_numbers(scores)
+    smallest = np.partition(scores, num_items - k, axis=1)[:, [num_items - k]]
+    is_better, is_equal = scores > smallest, scores == smallest
+    room = k - is_better.sum(axis=1, keepdims=True)
+    keep = is_better | (is_equal & (np.cumsum(is_equal, axis=1) <= room))
+    positions = np.nonzero(keep)[1].reshape(-1, k)
+    found = np.take_along_axis(scores, positions, axis=1)
+    order = np.argsort(-found, axis=1, kind="stable")
+    is_left = np.take_along_axis(found, order, axis=1) > -np.inf
+    positions = np.take_along_axis(positions, order, axis=1)
+    return np.where(is_left, positions, -1).astype(np.int32)
 
 
 def concatenate(parts: Sequence[Ranks]) -> Ranks:
-    """The ranks of several batches of users as one."""
+    """The ranks of batches as one."""
     return Ranks(
         np.concatenate([part.greater for part in parts]),
         np.concatenate([part.ties for part in parts]),
@@ -88,35 +124,60 @@ def concatenate(parts: Sequence[Ranks]) -> Ranks:
 
 
 def hit_rate(ranks: Ranks, k: int) -> np.ndarray:
-    """HR@k of each user, float64 `(E,)`: whether the target is among the first k."""
-    return np.clip((k - ranks.greater) / (ranks.ties + 1), 0.0, 1.0)
+    """HR@k of each user with one target: the chance that it is among the first k.
+
+    Returns: float64 `(E,)`.
+    """
+    _check_k(k)
+    places = ranks.ties + 1
+    return np.clip(k - ranks.greater, 0, places) / places
 
 
 def ndcg(ranks: Ranks, k: int) -> np.ndarray:
-    """NDCG@k of each user's one relevant item, float64 `(E,)`: 1 / log2(1 + rank)."""
+    """NDCG@k of each user with one target: the expected 1 / log2(1 + rank), rank <= k.
+
+    Returns: float64 `(E,)`.
+    """
+    _check_k(k)
     gains = 1.0 / np.log2(np.arange(2, k + 2))
-    sums = np.concatenate([[0.0], np.cumsum(gains)])
+    summed = np.concatenate([[0.0], np.cumsum(gains)])
     first = np.minimum(ranks.greater, k)
     last = np.minimum(ranks.greater + ranks.ties + 1, k)
-    return (sums[last] - sums[first]) / (ranks.ties + 1)
+    return (summed[last] - summed[first]) / (ranks.ties + 1)
 
 
 def _ranks(scores: np.ndarray, of_target: np.ndarray) -> Ranks:
-    if np.isnan(scores).any():
-        row = int(np.isnan(scores).any(axis=1).argmax())
-        raise ValueError(f"`scores` must hold no NaN. Received: NaN in row {row}")
-    greater = (scores > of_target).sum(axis=1)
-    return Ranks(greater, (scores == of_target).sum(axis=1) - 1)
+    greater = (scores > of_target[:, None]).sum(axis=1, dtype=np.int64)
+    equal = (scores == of_target[:, None]).sum(axis=1, dtype=np.int64)
+    return Ranks(greater, equal - 1)
 
 
-def _check_targets(scores: np.ndarray, targets: np.ndarray) -> None:
+def _check_numbers(scores: np.ndarray) -> None:
+    is_nan = np.isnan(scores).any(axis=1)
+    if is_nan.any():
+        raise ValueError(
+            f"`scores` must be numbers. Received: NaN in row {int(np.argmax(is_nan))}"
+        )
+
+
+def _check_by_position(scores: np.ndarray, targets: np.ndarray) -> None:
     if scores.ndim != 2 or targets.shape != scores.shape[:1]:
         raise ValueError(
-            "`scores` must be `(E, N)`, `targets` `(E,)`. "
-            f"Received: {scores.shape} and {targets.shape}"
+            "`scores` must be rank 2 `(B, N)` with a target for each row. Received: "
+            f"scores.shape={scores.shape}, targets.shape={targets.shape}"
         )
-    if targets.size and not 1 <= targets.min() <= targets.max() <= scores.shape[1]:
+    _check_ids("targets", targets, 1, scores.shape[1])
+
+
+def _check_ids(name: str, ids: np.ndarray, low: int, high: int) -> None:
+    is_outside = (ids < low) | (ids > high)
+    if is_outside.any():
         raise ValueError(
-            f"`targets` must be in [1, {scores.shape[1]}]. Received: from "
-            f"{targets.min()} to {targets.max()}"
+            f"`{name}` must be item ids in [{low}, {high}]. "
+            f"Received: {ids[is_outside][0]}"
         )
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise ValueError(f"`k` must be at least 1. Received: {k}")
