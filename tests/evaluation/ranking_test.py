@@ -17,6 +17,16 @@ def test_sampled_ranks_by_hand():
     np.testing.assert_array_equal(ranks.ties, [1, 0, 0])
 
 
+def test_a_copy_of_the_target_does_not_compete():
+    scores = np.array([[2.0, 2.0, 3.0, 2.0], [1.0, 1.0, 4.0, 0.0]])
+    candidates = np.array([[7, 7, 2, 3], [5, 6, 8, 9]])
+    ranks = ranking.sampled_ranks(scores, candidates)
+    np.testing.assert_array_equal(ranks.greater, [1, 1])
+    np.testing.assert_array_equal(ranks.ties, [1, 1])
+    with pytest.raises(ValueError, match=r"Received: \(2, 3\) and \(2, 4\)"):
+        ranking.sampled_ranks(scores, candidates[:, 1:])
+
+
 def test_metrics_by_hand():
     ranks = Ranks(np.array([0, 1, 2, 1, 9]), np.array([0, 0, 0, 2, 0]))
     # The fourth target stands at rank 2, 3 or 4 alike.

@@ -24,12 +24,15 @@ class Ranks:
     ties: np.ndarray
 
 
-def sampled_ranks(scores: np.ndarray) -> Ranks:
+def sampled_ranks(scores: np.ndarray, candidates: np.ndarray | None = None) -> Ranks:
     """Ranks among sampled candidates, such as 99 negatives.
 
     Args:
         scores: `(E, C)`, the target's in column 0.
-    Raises: ValueError: not rank 2, no column, or NaN.
+        candidates: int `(E, C)`, their item ids. Given, other columns that hold the
+            target are left out: 156 users of ml-1m have it among their official
+            negatives, and it would tie with itself. (NCF's code, too, counts it once.)
+    Raises: ValueError: not rank 2, no column, shapes that do not fit, or NaN.
     Source: He et al. 2017 (NCF), section 4.1.
     """
     scores = np.asarray(scores)
@@ -39,7 +42,17 @@ def sampled_ranks(scores: np.ndarray) -> Ranks:
             f"Received: scores.shape={scores.shape}"
         )
     _check_numbers(scores)
-    return _ranks(scores, scores[:, 0])
+    of_target = scores[:, 0]
+    if candidates is not None:
+        if np.shape(candidates) != scores.shape:
+            raise ValueError(
+                "`candidates` must have the shape of `scores`. "
+                f"Received: {np.shape(candidates)} and {scores.shape}"
+            )
+        is_copy = candidates == candidates[:, :1]
+        is_copy[:, 0] = False
+        scores = np.where(is_copy, -np.inf, scores)
+    return _ranks(scores, of_target)
 
 
 def full_ranks(scores: np.ndarray, targets: np.ndarray) -> Ranks:
