@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
-from experiments.pdn.problem import Problem
+from experiments.pdn.problem import EVALUATION_BATCH, Problem
 from experiments.pdn.rankers import Ranker
 from tfrec.data.splits import Examples
 from tfrec.evaluation import groups, ranking
@@ -13,7 +13,6 @@ from tfrec.evaluation import groups, ranking
 # Table 4: up to 15 behaviours, 16 to 30, 31 to 45, more.
 LENGTH_EDGES = (15, 30, 45)
 LIST_SIZE = 300
-_ARRAYS = ("sampled_hr", "sampled_ndcg", "full_hr", "full_ndcg", "hr300", "diversity")
 
 
 def evaluate(ranker: Ranker, problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -87,7 +86,7 @@ def _full(ranker: Ranker, problem: Problem, examples: Examples) -> dict[str, Any
 
 def _batches(problem: Problem, examples: Examples, what: str) -> Any:
     batches = problem.example_batches(examples)
-    total = -(-examples.size // 64)
+    total = -(-examples.size // EVALUATION_BATCH)
     return track(batches, total=total, description=f"Evaluating: {what}")
 
 

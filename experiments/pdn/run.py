@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 from absl import app, flags
 from rich.console import Console
 
@@ -44,6 +45,9 @@ _DATA_HOME = flags.DEFINE_string(
 _RESUME = flags.DEFINE_bool("resume", False, "Keep what an earlier run finished.")
 _TESTING = flags.DEFINE_bool(
     "testing", False, "A few steps on ml-100k, to see that everything runs."
+)
+_THREADS = flags.DEFINE_integer(
+    "threads", 0, "Of TensorFlow's ops; 0: all cores. Other numbers, other last digits."
 )
 
 
@@ -117,6 +121,8 @@ def main(argv: Sequence[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     setting = make_setting()
+    tf.config.threading.set_intra_op_parallelism_threads(_THREADS.value)
+    tf.config.threading.set_inter_op_parallelism_threads(_THREADS.value)
     configure(setting.training)
     name = f"pdn-{setting.dataset}-{setting.model}-seed{_SEED.value}"
     folder = pathlib.Path(_OUTPUT_DIR.value or f"runs/{name}")

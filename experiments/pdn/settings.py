@@ -24,6 +24,7 @@ NEURAL: dict[str, Any] = {
     "sasrec": baselines.SasRecConfig(),
 }
 CLOSED_FORM = ("popularity", "pcf", "slim", "ease")
+BEST_BASELINES = ("din", "sasrec")  # have five seeds on ml-1m, as PDN
 MODELS = (*PDN_VARIANTS, *NEURAL, *CLOSED_FORM)
 
 

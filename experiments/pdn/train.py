@@ -8,20 +8,11 @@ import numpy as np
 import tensorflow as tf
 from tfrec.evaluation.ranking import hit_rate, ndcg, sampled_ranks
 
+from experiments.pdn import settings as settings_lib
 from experiments.pdn.problem import Problem
 from experiments.pdn.rankers import ClosedFormRanker, NeuralRanker, PdnRanker, Ranker
 from tfrec.artifacts import write_json
-from tfrec.baselines import (
-    bst,
-    din,
-    dssm,
-    ease,
-    item_cf,
-    popularity,
-    sasrec,
-    slim,
-    youtube_dnn,
-)
+from tfrec.baselines import bst, din, dssm, sasrec, youtube_dnn
 from tfrec.baselines.task import PointwiseTask
 from tfrec.pdn.cooccurrence import Cooccurrence
 from tfrec.pdn.model import Pdn
@@ -36,12 +27,6 @@ _NEURAL = {
     "bst": bst.Bst,
     "din": din.Din,
     "sasrec": sasrec.SasRec,
-}
-_CLOSED_FORM = {
-    "popularity": popularity.Popularity,
-    "pcf": item_cf.ItemCf,
-    "slim": slim.Slim,
-    "ease": ease.Ease,
 }
 
 
@@ -64,7 +49,7 @@ def train(
 
     Returns: the ranker and a record: history, best epoch, seconds, examples a second.
     """
-    if problem.setting.model in _CLOSED_FORM:
+    if problem.setting.model in settings_lib.CLOSED_FORM:
         return fit_closed_form(problem)
     strategy = distribution.strategy()
     with strategy.scope():
@@ -91,6 +76,14 @@ def train(
 def fit_closed_form(problem: Problem) -> tuple[Ranker, dict[str, Any]]:
     """Solves a closed form; it has one "epoch", validated like the others."""
     from scipy import sparse
+    from tfrec.baselines import ease, item_cf, popularity, slim
+
+    _CLOSED_FORM = {
+        "popularity": popularity.Popularity,
+        "pcf": item_cf.ItemCf,
+        "slim": slim.Slim,
+        "ease": ease.Ease,
+    }
 
     rows, dataset = problem.split.train, problem.dataset
     shape = (dataset.num_users, dataset.num_items)

@@ -1,0 +1,111 @@
+"""Runs every row of the tables, one after the other, and goes on where it was stopped.
+
+    python -m experiments.pdn.sweep --sweep=ml-1m --output_dir=runs/pdn
+
+A run that has a `result.json` of its setting is done. Several processes may work at
+the same sweep, each takes the next run that nobody has; with `--threads=1` two of them
+use two cores better than one does.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+from absl import app, flags
+
+from experiments.pdn import settings as settings_lib
+
+_SWEEP = flags.DEFINE_enum("sweep", "ml-1m", ["ml-1m", "amazon"], "Which table.")
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", "runs/pdn", "A folder a run below it.")
+_THREADS = flags.DEFINE_integer("threads", 0, "Of TensorFlow's ops; 0: all cores.")
+_DATA_HOME = flags.DEFINE_string(
+    "data_home", None, "Prepared data; default: $TFREC_DATA_HOME or ~/.cache/tfrec."
+)
+
+Run = tuple[str, str, int]
+
+
+def runs_of(sweep: str) -> list[Run]:
+    """Data set, model and seed of each run, those first that matter most."""
+    if sweep == "amazon":
+        return [
+            (dataset, model, 0)
+            for dataset in ("amazon-sports", "amazon-beauty")
+            for model in ("pdn", *settings_lib.CLOSED_FORM, *settings_lib.NEURAL)
+        ]
+    first = [("pdn", 0), *((m, 0) for m in settings_lib.CLOSED_FORM)]
+    first += [(model, 0) for model in settings_lib.NEURAL]
+    ablations = [m for m in settings_lib.PDN_VARIANTS if m not in ("pdn", "pdn-vector")]
+    first += [(model, 0) for model in ablations]
+    rest = [("pdn", seed) for seed in range(1, 5)]
+    rest += [(model, 1) for model in (*settings_lib.NEURAL, *ablations)]
+    rest += [(m, seed) for seed in range(2, 5) for m in settings_lib.BEST_BASELINES]
+    return [("ml-1m", model, seed) for model, seed in (*first, *rest)]
+
+
+def folder_of(run: Run) -> pathlib.Path:
+    """Where a run writes."""
+    dataset, model, seed = run
+    return pathlib.Path(_OUTPUT_DIR.value) / f"{dataset}-{model}-seed{seed}"
+
+
+def is_done(run: Run) -> bool:
+    """Whether there is a result of the setting as it is now."""
+    path = folder_of(run) / "result.json"
+    if not path.exists():
+        return False
+    wanted = json.loads(json.dumps(dataclasses.asdict(settings_lib.setting_for(*run))))
+    return json.loads(path.read_text(encoding="utf-8"))["setting"] == wanted
+
+
+@contextlib.contextmanager
+def claimed(folder: pathlib.Path) -> Iterator[bool]:
+    """Whether this process alone has the folder; given back also when it is killed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def execute(run: Run) -> None:
+    """One run in a process of its own, so that a failure ends no other run."""
+    dataset, model, seed = run
+    command = [
+        *(sys.executable, "-m", "experiments.pdn.run", "--resume"),
+        *(f"--dataset={dataset}", f"--model={model}", f"--seed={seed}"),
+        *(f"--output_dir={folder_of(run)}", f"--threads={_THREADS.value}"),
+    ]
+    if _DATA_HOME.value:
+        command.append(f"--data_home={_DATA_HOME.value}")
+    start = time.monotonic()
+    with (folder_of(run) / "log.txt").open("w") as log:
+        code = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
+    outcome = "done" if code == 0 else f"failed, see {log.name}"
+    print(f"{folder_of(run).name}: {outcome}, {time.monotonic() - start:.0f} s")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Works through the runs."""
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    runs = runs_of(_SWEEP.value)
+    for number, run in enumerate(runs, 1):
+        with claimed(folder_of(run)) as is_mine:
+            if not is_mine or is_done(run):
+                continue
+            print(f"{number} of {len(runs)}: {folder_of(run).name}", flush=True)
+            execute(run)
+
+
+if __name__ == "__main__":
+    app.run(main)
