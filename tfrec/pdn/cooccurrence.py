@@ -101,7 +101,9 @@ class Cooccurrence(tf.Module):
 
     def _own(self, own: tf.Tensor, gaps: tf.Tensor | None) -> tf.Tensor:
         """What the target's user adds to each count of a pair."""
-        if not self.windows:
+        if gaps is None:
+            if self.windows:
+                raise ValueError("`gaps` must be given with `own`: there are windows.")
             return own[..., tf.newaxis]
         near = [own * tf.cast(gaps <= w, tf.float32) for w in self.windows]
         return tf.stack([tf.broadcast_to(own, tf.shape(near[0])), *near], -1)
