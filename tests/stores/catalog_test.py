@@ -16,8 +16,9 @@ def test_bytes_round_trip():
 
 
 def test_equal_catalogs_have_equal_bytes():
-    one = Catalog().begin("a").begin("b")
-    other = Catalog().begin("b").begin("a")
+    versions = {"a": Version(number=1), "b": Version(number=2)}
+    one = Catalog("a", versions)
+    other = Catalog("a", dict(reversed(versions.items())))
     assert one == other
     assert one.to_bytes() == other.to_bytes()
 
@@ -43,11 +44,18 @@ def test_a_change_made_again_changes_nothing(change):
 
 
 def test_begin_keeps_the_buckets_it_was_begun_with():
-    assert SEALED.begin("b", 4).begin("b", 9).find("b") == Version("open", 4)
+    assert SEALED.begin("b", 4).begin("b", 9).find("b") == Version("open", 2, 4)
+
+
+def test_numbers_rise():
+    three = SEALED.begin("b").begin("c")
+    assert [v.number for v in three.versions.values()] == [1, 2, 3]
+    assert three.end_delete("a").end_delete("b").begin("d").find("d").number == 4
+    assert SEALED.end_delete("a").begin("d").find("d").number == 1
 
 
 def test_seal_holds_meta_and_totals():
-    assert SEALED.find("a") == Version("sealed", 4, {"model": "m", **TOTALS})
+    assert SEALED.find("a") == Version("sealed", 1, 4, {"model": "m", **TOTALS})
     with pytest.raises(StoreError, match="sealed version 'a' must stay"):
         SEALED.seal("a", {"model": "m"}, {**TOTALS, "num_keys": 2})
 
@@ -71,7 +79,7 @@ def test_what_is_being_deleted_stays_so():
 
 def test_readable_is_the_current_version_by_default():
     catalog = SEALED.begin("b").seal("b", {}, TOTALS).switch("b")
-    assert catalog.readable(None) == ("b", Version("sealed", 0, TOTALS))
+    assert catalog.readable(None) == ("b", Version("sealed", 2, 0, TOTALS))
     assert catalog.readable("a", {"model": "m"})[0] == "a"
     with pytest.raises(StoreError, match="`model` of version 'a' must be 'n'.*'m'"):
         catalog.readable("a", {"model": "n"})

@@ -48,8 +48,7 @@ def place(request, tmp_path) -> Iterator[Place]:
     if request.param == "lmdb":
         url = f"lmdb://{tmp_path}/store"
     elif request.param == "redis":
-        server = request.getfixturevalue("redis_server")
-        url = f"redis://{servers.HOST}:{server.port}/0{options}"
+        url = request.getfixturevalue("redis_server").url + options
     else:
         url = request.getfixturevalue("redis_cluster").url + options
     store = stores.open_store(url)

@@ -44,10 +44,13 @@ def _checksum(content: dict[int, bytes]) -> str:
 
 
 def _damage(store, version: str, key: int, change) -> None:
-    """Replaces what is stored for a key by `change` of it; None removes it."""
+    """Replaces what is stored for a key by `change` of it; None removes it.
+
+    Version "v1" must be the first that the store had, "v2" the second.
+    """
     encoded = key.to_bytes(8, "big", signed=True)
     if isinstance(store, stores.LmdbStore):
-        name = b"pair/" + version.encode() + b"/" + encoded
+        name = b"pair/" + int(version[1:]).to_bytes(8, "big") + encoded
 
         def edit(transaction):
             stored = change(bytes(transaction.get(name)))

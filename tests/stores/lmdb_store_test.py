@@ -134,6 +134,16 @@ def test_a_deletion_that_was_killed_is_made_again(tmp_path):
         assert store.commit("v1")["num_keys"] == 1
 
 
+def test_ascending_keys_fill_the_pages(tmp_path):
+    with LmdbStore(tmp_path) as store:
+        for version in ("v9", "v1"):
+            for start in range(0, 2000, 100):
+                store.put(version, range(start, start + 100), [bytes(1600)] * 100)
+            store.commit(version)
+            store.verify(version)
+    assert (tmp_path / "data.mdb").stat().st_size < 2 * 2000 * 1600 * 1.5
+
+
 def test_many_pairs_are_deleted_in_batches(tmp_path):
     with LmdbStore(tmp_path) as store:
         for version in ("v1", "v2"):

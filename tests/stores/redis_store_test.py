@@ -37,7 +37,7 @@ def _publish(url: str) -> RedisStore:
 
 
 def _url(server: servers.Server, timeout: float = 30) -> str:
-    return f"redis://{servers.HOST}:{server.port}?num_buckets=16&timeout={timeout}"
+    return f"{server.url}?num_buckets=16&timeout={timeout}"
 
 
 def _every_call(store):
@@ -169,7 +169,7 @@ def test_namespaces_and_databases_are_apart(server):
     store = _publish(_url(server))
     for url in (
         _url(server) + "&namespace=other",
-        f"{_url(server)}".replace("?", "/1?"),
+        _url(server).replace("?", "/1?"),
     ):
         other = stores.open_store(url)
         assert other.versions() == {}
@@ -181,13 +181,18 @@ def test_namespaces_and_databases_are_apart(server):
 
 
 def test_buckets_of_a_version_stay_as_they_were_begun(server):
-    _publish(_url(server))
+    store = _publish(_url(server))
     other = stores.open_store(_url(server).replace("num_buckets=16", "num_buckets=3"))
     assert other.get(KEYS) == VALUES
     other.put("v2", KEYS, VALUES)
     assert other.commit("v2")["checksum"] == other.meta("v1")["checksum"]
     with server.client() as client:
         assert client.exists("tfrec:v2:2", "tfrec:v2:3") == 1
+    store.put("v3", KEYS[:50], VALUES[:50])
+    other.put("v3", KEYS[50:], VALUES[50:])
+    other.put("v3", KEYS[:50], VALUES[:50])
+    assert other.commit("v3")["checksum"] == other.meta("v1")["checksum"]
+    assert store.get(KEYS, "v3") == VALUES
 
 
 def test_a_password(tmp_path):

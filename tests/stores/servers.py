@@ -35,23 +35,32 @@ class Server:
 
     def __init__(self, folder: pathlib.Path, *options: str, cluster: bool = False):
         self.folder = folder
-        self.port = _free_port()
-        self.bus_port = _free_port()
-        self._options = ["--dir", str(folder), "--save", "", *options]
-        if cluster:
-            self._options += ["--cluster-enabled", "yes", "--cluster-node-timeout"]
-            self._options += ["2000", "--cluster-port", str(self.bus_port)]
+        self.port, self.bus_port = _free_ports()
+        self._options = options
+        self._cluster = cluster
         self._process: subprocess.Popen | None = None
+
+    @property
+    def url(self) -> str:
+        """URL of `open_store`, without options."""
+        return f"redis://{HOST}:{self.port}"
 
     def start(self) -> None:
         """Starts the process and returns when it answers."""
+        is_first = self._process is None
         self.folder.mkdir(parents=True, exist_ok=True)
         command = ["redis-server", "--port", str(self.port), "--bind", HOST]
+        command += ["--dir", str(self.folder), "--save", "", *self._options]
+        if self._cluster:
+            command += ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
+            command += ["--cluster-port", str(self.bus_port)]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, *self._options], stdout=log, stderr=log
-            )
-        self.until(self._answers)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        self.until(lambda: self._answers() or (is_first and self._has_no_port()))
+        if is_first and self._has_no_port():
+            self._process = None
+            self.port, self.bus_port = _free_ports()
+            self.start()
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Returns when `condition` holds; fails when the process ends, or in 30 s."""
@@ -61,6 +70,8 @@ class Server:
                 return
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = self._process.wait(_POLL_SECONDS)
+                if condition():
+                    return
                 log = (self.folder / "log").read_text()[-2000:]
                 pytest.fail(f"redis-server ended with {code}:\n{log}")
         pytest.fail(f"redis-server at {self.port}: {condition} does not hold")
@@ -91,13 +102,25 @@ class Server:
             stats = client.info("errorstats")
         return stats.get(f"errorstat_{name}", {"count": 0})["count"]
 
+    def _has_no_port(self) -> bool:
+        """Whether the process has ended because another one took its port."""
+        assert self._process is not None
+        log = (self.folder / "log").read_text()
+        in_use = "Address already in use" in log.rpartition("Redis is starting")[2]
+        return self._process.poll() is not None and in_use
+
     def _answers(self) -> bool:
+        """Whether this process answers, and not another one at its port."""
         import redis
 
-        with self.client() as client:
+        assert self._process is not None
+        once = redis.retry.Retry(redis.backoff.NoBackoff(), 0)
+        with redis.Redis(
+            host=HOST, port=self.port, socket_timeout=1, retry=once
+        ) as client:
             try:
-                return client.ping()
-            except redis.ConnectionError:
+                return client.info("server")["process_id"] == self._process.pid
+            except (redis.ConnectionError, redis.TimeoutError):
                 return False
 
 
@@ -190,7 +213,8 @@ def _parsed(info: bytes | str) -> dict[str, str]:
     return dict(line.split(":", 1) for line in text.split("\r\n") if ":" in line)
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return listener.getsockname()[1]
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as other:
+        one.bind((HOST, 0))
+        other.bind((HOST, 0))
+        return one.getsockname()[1], other.getsockname()[1]

@@ -24,11 +24,13 @@ class Version:
 
     Attributes:
         state: `"open"`, `"sealed"` or `"deleting"`.
+        number: above that of every version that was there when it was begun.
         num_buckets: over how many buckets its keys are spread, where a store has any.
         meta: the caller's, with the totals; empty while open.
     """
 
     state: str = "open"
+    number: int = 1
     num_buckets: int = 0
     meta: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -67,7 +69,8 @@ class Catalog:
         check_name("version", version)
         found = self.versions.get(version)
         if found is None:
-            return self._with(version, Version(num_buckets=num_buckets))
+            number = 1 + max((v.number for v in self.versions.values()), default=0)
+            return self._with(version, Version("open", number, num_buckets))
         self._check_state(version, "open", "a sealed version is not written to")
         return self
 

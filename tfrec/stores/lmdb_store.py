@@ -1,11 +1,11 @@
 """A store in a folder of this machine, by LMDB: several processes, no server."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfrec.stores import pairs
-from tfrec.stores.catalog import Catalog, checked_meta
+from tfrec.stores.catalog import Catalog, Version, checked_meta
 from tfrec.stores.growing_lmdb import GrowingLmdb
 
 _CATALOG_KEY = b"catalog"
@@ -20,6 +20,9 @@ class LmdbStore:
     a writer that is killed leaves what it had put. Reads see one snapshot and do not
     wait for the writer. One process opens a folder once and shares the store among its
     threads; a forked process opens its own.
+
+    Versions that are written one after the other, with ascending keys that are not
+    negative, fill the file's pages; in another order half of each may stay empty.
 
     Args:
         path: a folder, made unless `readonly`.
@@ -45,17 +48,15 @@ class LmdbStore:
         """See `Store.put`."""
         encoded = pairs.encode_keys(keys)
         pairs.check_values(values, len(encoded))
-        packed = [
-            (key, pairs.pack(key, value))
-            for key, value in zip(encoded, values, strict=True)
-        ]
+        value_of = dict(zip(encoded, values, strict=True))
+        packed = [(key, pairs.pack(key, value_of[key])) for key in sorted(value_of)]
 
         def write(transaction: Any) -> None:
             catalog = _catalog(transaction)
-            _replace(transaction, catalog, catalog.begin(version))
-            prefix = _prefix(version)
-            for key, stored in packed:
-                transaction.put(prefix + key, stored)
+            begun = catalog.begin(version)
+            _replace(transaction, catalog, begun)
+            prefix = _prefix(begun.find(version))
+            _put_sorted(transaction, [(prefix + key, stored) for key, stored in packed])
 
         self._env.write(write)
 
@@ -67,8 +68,7 @@ class LmdbStore:
 
         def seal(transaction: Any) -> dict[str, Any]:
             catalog = _catalog(transaction)
-            catalog.find(version)
-            totals = _totals(transaction, version).as_dict()
+            totals = _totals(transaction, version, catalog.find(version)).as_dict()
             sealed = catalog.seal(version, meta, totals)
             _replace(transaction, catalog, sealed)
             return dict(sealed.find(version).meta)
@@ -107,12 +107,12 @@ class LmdbStore:
         encoded = pairs.encode_keys(keys)
 
         def read(transaction: Any) -> list[bytes | None]:
-            name, _ = _catalog(transaction).readable(version, expect)
-            prefix = _prefix(name)
-            found = [transaction.get(prefix + key) for key in encoded]
+            name, found = _catalog(transaction).readable(version, expect)
+            prefix = _prefix(found)
+            values = [transaction.get(prefix + key) for key in encoded]
             return [
                 None if stored is None else pairs.unpack(key, stored, name)
-                for key, stored in zip(encoded, found, strict=True)
+                for key, stored in zip(encoded, values, strict=True)
             ]
 
         return self._env.read(read)
@@ -122,7 +122,7 @@ class LmdbStore:
 
         def read(transaction: Any) -> None:
             _, found = _catalog(transaction).readable(version)
-            _totals(transaction, version).check(found.meta, version)
+            _totals(transaction, version, found).check(found.meta, version)
 
         self._env.read(read)
 
@@ -134,11 +134,13 @@ class LmdbStore:
             _replace(transaction, catalog, catalog.begin_delete(version))
 
         def erase(transaction: Any) -> bool:
-            prefix = _prefix(version)
+            catalog = _catalog(transaction)
+            if version not in catalog.versions:
+                return True
+            prefix = _prefix(catalog.find(version))
             cursor = transaction.cursor()
             for _ in range(_DELETE_BATCH):
                 if not cursor.set_range(prefix) or not _starts(cursor.key(), prefix):
-                    catalog = _catalog(transaction)
                     _replace(transaction, catalog, catalog.end_delete(version))
                     return True
                 cursor.delete()
@@ -163,26 +165,29 @@ def _replace(transaction: Any, old: Catalog, new: Catalog) -> None:
         transaction.put(_CATALOG_KEY, new.to_bytes())
 
 
-def _prefix(version: str) -> bytes:
-    return b"pair/" + version.encode() + b"/"
+def _prefix(version: Version) -> bytes:
+    """The newest version's pairs are the last ones."""
+    return b"pair/" + version.number.to_bytes(8, "big")
+
+
+def _put_sorted(transaction: Any, items: list[tuple[bytes, bytes]]) -> None:
+    """Writes pairs; what goes behind all others fills pages to the brim."""
+    cursor = transaction.cursor()
+    is_last = bool(items) and cursor.last() and items[0][0] > bytes(cursor.key())
+    cursor.putmulti(items, append=is_last)
 
 
 def _starts(key: Any, prefix: bytes) -> bool:
     return bytes(key[: len(prefix)]) == prefix
 
 
-def _totals(transaction: Any, version: str) -> pairs.Totals:
+def _totals(transaction: Any, name: str, version: Version) -> pairs.Totals:
     totals = pairs.Totals()
-    for key, stored in _scan(transaction, _prefix(version)):
-        totals.add(key, stored, version)
-    return totals
-
-
-def _scan(transaction: Any, prefix: bytes) -> Iterator[tuple[bytes, Any]]:
+    prefix = _prefix(version)
     cursor = transaction.cursor()
-    if not cursor.set_range(prefix):
-        return
-    for key, stored in cursor:
-        if not _starts(key, prefix):
-            return
-        yield bytes(key[len(prefix) :]), stored
+    if cursor.set_range(prefix):
+        for key, stored in cursor:
+            if not _starts(key, prefix):
+                break
+            totals.add(bytes(key[len(prefix) :]), stored, name)
+    return totals
