@@ -1,0 +1,228 @@
+"""The exported model: raw ids and values in, raw ids and paths out, as a SavedModel.
+
+Index, vectors and tables are variables, so the graph stays small and names no file.
+`docs/export.md` describes the signatures and how a server runs them.
+"""
+
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrec import artifacts
+from tfrec.data.fields import RECENCY, TIME_GAP, Fields
+from tfrec.data.histories import gap_buckets
+from tfrec.pdn.index import PathIndex
+from tfrec.pdn.model import Pdn
+from tfrec.pdn.retrieval import PathRetriever
+from tfrec.serving.raw_ids import RawIds, latest_places, take_places
+from tfrec.serving.saved_model import save_signatures
+from tfrec.serving.vocabulary import Vocabulary
+
+KIND = "pdn-export"
+FORMAT = 1
+
+
+def export(
+    model: Pdn,
+    index: PathIndex,
+    fields: Fields,
+    path: str | os.PathLike,
+    *,
+    model_version: str,
+    raw_user_ids: np.ndarray,
+    num_triggers: int,
+    num_paths: int = 3,
+    ops: str = "custom",
+) -> pathlib.Path:
+    """Writes a SavedModel into the next version folder of `path`, whole or not at all.
+
+    Args:
+        model: scalar paths, merged as eq. 10.
+        index: of this model, by its SimNet; its raw ids are the items'.
+        fields: what the model was trained on, with its vocabularies.
+        path: the root of the versions; its parents are made.
+        model_version: of the model; an index of another one is refused.
+        raw_user_ids: int64 `(U,)`, of user ids 1, 2, ...
+        num_triggers: m, triggers of a request.
+        num_paths: P, paths with each result.
+        ops: "custom", or "reference" for a model without custom ops.
+    Returns: the version folder, `<path>/<number>`.
+    Raises: ValueError: an argument breaks its rule. ArtifactError: the index is of
+        another model version (both are named), or another export took the folder.
+    """
+    index.check_model(model_version)
+    retriever = PathRetriever(model, index, fields.item, num_triggers, num_paths, ops)
+    served = Served(retriever, index.item_ids, raw_user_ids, fields)
+    meta = {
+        "ops": ops,
+        "model_version": model_version,
+        "num_items": index.num_items,
+        "max_history": model.config.max_history,
+        "num_triggers": num_triggers,
+        "num_paths": num_paths,
+        "inputs": {name: spec.dtype.name for name, spec in served.request.items()},
+    }
+    folder = artifacts.next_version(path)
+    with artifacts.create(folder, kind=KIND, format=FORMAT, meta=meta) as temporary:
+        save_signatures("pdn", served.signatures(), temporary)
+    return folder
+
+
+class Served:
+    """The functions of the signatures.
+
+    Args:
+        retriever: model and index.
+        item_ids: int64 `(N,)`, raw ids by position.
+        raw_user_ids: int64 `(U,)`, of user ids 1, 2, ...
+        fields: features and their vocabularies.
+    """
+
+    def __init__(
+        self,
+        retriever: PathRetriever,
+        item_ids: np.ndarray,
+        raw_user_ids: np.ndarray,
+        fields: Fields,
+    ):
+        self.retriever = retriever
+        self.raw_ids = RawIds(item_ids)
+        self.users = Vocabulary(np.asarray(raw_user_ids, np.int64))
+        self.profile = {n: Vocabulary(fields.vocabularies[n]) for n in fields.user}
+        self.behaviour = {n: Vocabulary(fields.vocabularies[n]) for n in fields.row}
+        self.has_times = fields.times is not None
+        self.item_features = {
+            name: tf.Variable(values, trainable=False, name=name)
+            for name, values in fields.item.items()
+        }
+
+    @property
+    def request(self) -> dict[str, tf.TensorSpec]:
+        """The inputs that describe users, by name."""
+        specs = {
+            "user": tf.TensorSpec([None], tf.int64),
+            "history": tf.TensorSpec([None, None], tf.int64),
+        }
+        for name, vocabulary in self.profile.items():
+            specs[f"user_{name}"] = tf.TensorSpec([None], vocabulary.dtype)
+        for name, vocabulary in self.behaviour.items():
+            specs[f"history_{name}"] = tf.TensorSpec([None, None], vocabulary.dtype)
+        if self.has_times:
+            specs["history_timestamp"] = tf.TensorSpec([None, None], tf.int64)
+        return specs
+
+    def signatures(self) -> dict[str, Any]:
+        """Concrete functions by name; the names of their arguments are the inputs'."""
+        k = tf.TensorSpec([], tf.int32)
+        ids = tf.TensorSpec([None], tf.int64)
+        filters = {
+            "unavailable": ids,
+            "seen": tf.TensorSpec([None, None], tf.int64),
+        }
+        inputs: dict[Any, dict[str, tf.TensorSpec]] = {
+            self.retrieve: {**self.request, "k": k},
+            self.retrieve_filtered: {**self.request, "k": k, **filters},
+            self.triggers: self.request,
+            self.similar_items: {"items": ids, "k": k},
+            self.similarities: {"triggers": ids, "items": ids},
+        }
+        return {
+            method.__name__: tf.function(method).get_concrete_function(**specs)
+            for method, specs in inputs.items()
+        }
+
+    def retrieve(self, k: tf.Tensor, **request: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Eq. 14: ids `(B, K)`, scores, and the paths `(B, K, P)` behind each."""
+        return self._results(self.features(request), k, None, None)
+
+    def retrieve_filtered(
+        self,
+        k: tf.Tensor,
+        unavailable: tf.Tensor,
+        seen: tf.Tensor,
+        **request: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """`retrieve` without raw ids for all, `(U,)`, and for each user, `(B, S)`."""
+        delisted = self.raw_ids.positions(unavailable)
+        delisted = tf.boolean_mask(delisted, delisted >= 0)
+        available = tf.tensor_scatter_nd_update(
+            tf.fill([self.retriever.num_items], True),
+            delisted[:, tf.newaxis],
+            tf.zeros_like(delisted, tf.bool),
+        )
+        excluded = self.raw_ids.positions(seen)
+        return self._results(self.features(request), k, excluded, available)
+
+    def triggers(self, **request: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Raw ids of the top-m triggers and their weights t_uj, both `(B, m)`."""
+        positions, weights = self.retriever.triggers(self.features(request))
+        return {"ids": self.raw_ids.of(positions), "weights": weights}
+
+    def similar_items(self, items: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
+        """SimNet's lists of items `(P,)`: raw ids and s_ji, both `(P, K)`."""
+        with tf.control_dependencies([_at_least_one(k)]):
+            positions = self.raw_ids.positions(items)
+        found, scores = self.retriever.similar_items(positions, k)
+        return {"ids": self.raw_ids.of(found), "similarities": scores}
+
+    def similarities(
+        self, triggers: tf.Tensor, items: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """s_ji of eq. 9 of pairs of raw ids `(P,)`, for an index to be built."""
+        pairs = [self._item_fields(ids) for ids in (triggers, items)]
+        return {"similarities": self.retriever.model.similarity(*pairs)[..., 0]}
+
+    def features(self, request: Mapping[str, tf.Tensor]) -> dict[str, Any]:
+        """The model's features of a request; unknown items are left out."""
+        positions = self.raw_ids.positions(request["history"])
+        length = self.retriever.model.config.max_history
+        places = latest_places(positions, length)
+        item_ids = take_places(positions, places, -1) + 1
+        history = self._with_fields(item_ids)
+        for name, vocabulary in self.behaviour.items():
+            values = vocabulary.ids(request[f"history_{name}"])
+            history[name] = take_places(values, places, 0)
+        counts = tf.reduce_sum(tf.cast(item_ids > 0, tf.int32), axis=1, keepdims=True)
+        ranks = counts - tf.range(length)
+        schema = {field.name for field in self.retriever.model.schema.history}
+        if RECENCY in schema:
+            history[RECENCY] = tf.maximum(ranks, 0)
+        if TIME_GAP in schema:
+            times = take_places(request["history_timestamp"], places, 0)
+            last = tf.gather(times, tf.maximum(counts - 1, 0), batch_dims=1)
+            history[TIME_GAP] = tf.where(item_ids > 0, gap_buckets(last - times), 0)
+        user = {
+            name: v.ids(request[f"user_{name}"]) for name, v in self.profile.items()
+        }
+        return {
+            "user": {"user": self.users.ids(request["user"]), **user},
+            "history": history,
+        }
+
+    def _results(
+        self, features: Any, k: tf.Tensor, excluded: Any, available: Any
+    ) -> dict[str, tf.Tensor]:
+        found = self.retriever.retrieve(features, k, excluded, available)
+        return {
+            "ids": self.raw_ids.of(found.positions),
+            "scores": found.scores,
+            "path_triggers": self.raw_ids.of(found.path_triggers),
+            "path_contributions": found.path_contributions,
+        }
+
+    def _item_fields(self, raw_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._with_fields(self.raw_ids.positions(raw_ids) + 1)
+
+    def _with_fields(self, item_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Fields of item ids; those that the model does not know are padding to it."""
+        known = self.retriever.model.schema.tables["item"].size
+        fields = {k: tf.gather(v, item_ids) for k, v in self.item_features.items()}
+        return {"item": tf.where(item_ids < known, item_ids, 0), **fields}
+
+
+def _at_least_one(k: tf.Tensor) -> tf.Operation:
+    return tf.debugging.assert_positive(k, "`k` must be at least 1")
