@@ -92,8 +92,12 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Gives files and connections back."""
+        """Gives files and connections back; leaving a `with` block does too."""
         ...
+
+    def __enter__(self) -> "Store": ...
+
+    def __exit__(self, *_: object) -> None: ...
 
 
 def put_all(
