@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from tfrec.baselines import config as baselines
+from tfrec.baselines import ease, item_cf, slim
 from tfrec.pdn.config import PdnConfig
 from tfrec.training import TrainingConfig
 
@@ -23,8 +24,14 @@ NEURAL: dict[str, Any] = {
     "din": baselines.DinConfig(),
     "sasrec": baselines.SasRecConfig(),
 }
-CLOSED_FORM = ("popularity", "pcf", "slim", "ease")
+CLOSED_FORM: dict[str, Any] = {
+    "popularity": None,
+    "pcf": item_cf.ItemCfConfig(),
+    "slim": slim.SlimConfig(),
+    "ease": ease.EaseConfig(),
+}
 BEST_BASELINES = ("din", "sasrec")  # have five seeds on ml-1m, as PDN
+TUNED = ("pdn", *NEURAL, "pcf", "slim", "ease")
 MODELS = (*PDN_VARIANTS, *NEURAL, *CLOSED_FORM)
 
 
@@ -61,7 +68,7 @@ class Setting:
         batch_size: positives a step.
         num_negatives: a positive; He et al. 2017: 4.
         examples_per_epoch: validation follows each.
-        network: the model's own config; None for closed forms.
+        network: the model's own config; popularity has none.
         training: optimiser and epochs.
         num_full_users: test users of the full ranking; None: all.
         index: of PDN.
@@ -125,7 +132,7 @@ def setting_for(dataset: str, model: str, seed: int, testing: bool = False) -> S
     if testing:
         data |= {"batch_size": 64, "examples_per_epoch": 640, "max_history": 10}
     max_history = data.get("max_history", Setting.max_history)
-    network = NEURAL.get(model)
+    network = {**NEURAL, **CLOSED_FORM}.get(model)
     if model in PDN_VARIANTS:
         network = PdnConfig(**PDN_VARIANTS[model])
     if hasattr(network, "max_history"):

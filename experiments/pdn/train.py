@@ -6,14 +6,24 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tfrec.evaluation.ranking import hit_rate, ndcg, sampled_ranks
 
-from experiments.pdn import settings as settings_lib
 from experiments.pdn.problem import Problem
 from experiments.pdn.rankers import ClosedFormRanker, NeuralRanker, PdnRanker, Ranker
 from tfrec.artifacts import write_json
-from tfrec.baselines import bst, din, dssm, sasrec, youtube_dnn
+from tfrec.baselines import (
+    bst,
+    din,
+    dssm,
+    ease,
+    item_cf,
+    popularity,
+    sasrec,
+    slim,
+    youtube_dnn,
+)
+from tfrec.baselines.closed_form import interaction_matrix
 from tfrec.baselines.task import PointwiseTask
+from tfrec.evaluation.ranking import hit_rate, ndcg, sampled_ranks
 from tfrec.pdn.cooccurrence import Cooccurrence
 from tfrec.pdn.model import Pdn
 from tfrec.pdn.task import PdnTask
@@ -27,6 +37,13 @@ _NEURAL = {
     "bst": bst.Bst,
     "din": din.Din,
     "sasrec": sasrec.SasRec,
+}
+
+_CLOSED_FORM = {
+    "popularity": lambda config: popularity.Popularity(),
+    "pcf": item_cf.ItemCf,
+    "slim": slim.Slim,
+    "ease": ease.Ease,
 }
 
 
@@ -49,7 +66,7 @@ def train(
 
     Returns: the ranker and a record: history, best epoch, seconds, examples a second.
     """
-    if problem.setting.model in settings_lib.CLOSED_FORM:
+    if problem.setting.model in _CLOSED_FORM:
         return fit_closed_form(problem)
     strategy = distribution.strategy()
     with strategy.scope():
@@ -75,22 +92,11 @@ def train(
 
 def fit_closed_form(problem: Problem) -> tuple[Ranker, dict[str, Any]]:
     """Solves a closed form; it has one "epoch", validated like the others."""
-    from scipy import sparse
-    from tfrec.baselines import ease, item_cf, popularity, slim
-
-    _CLOSED_FORM = {
-        "popularity": popularity.Popularity,
-        "pcf": item_cf.ItemCf,
-        "slim": slim.Slim,
-        "ease": ease.Ease,
-    }
-
     rows, dataset = problem.split.train, problem.dataset
-    shape = (dataset.num_users, dataset.num_items)
-    ones = np.ones(rows.users.size, np.float32)
-    matrix = sparse.csr_matrix((ones, (rows.users - 1, rows.items - 1)), shape)
-    matrix.data[:] = 1.0
-    model = _CLOSED_FORM[problem.setting.model]()
+    matrix = interaction_matrix(
+        rows.users, rows.items, dataset.num_users, dataset.num_items
+    )
+    model = _CLOSED_FORM[problem.setting.model](problem.setting.network)
     start = tf.timestamp()
     model.fit(matrix)
     seconds = float(tf.timestamp() - start)
