@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tfrec.evaluation.negatives import official_negatives, sampled_negatives
 
 from experiments.pdn.settings import Setting
 from tfrec import data
@@ -15,6 +14,7 @@ from tfrec.data import fields, samplers, sequences, splits
 from tfrec.data.negatives import Negatives
 from tfrec.data.prepared import PreparedDataset
 from tfrec.data.schema import Schema, schema_for
+from tfrec.evaluation.negatives import official_negatives, sampled_negatives
 
 EVALUATION_BATCH = 64
 NUM_EVALUATION_NEGATIVES = 99
@@ -68,6 +68,29 @@ class Problem:
             return self._with_targets(test, official_negatives(self.dataset, test))
         return self._with_targets(test, self._sampled(test))
 
+    @property
+    def raw_item_ids(self) -> np.ndarray:
+        """Original ids by position, int64 `(N,)`; dense ids where they are no number."""
+        return _numbers(self.dataset.raw_item_ids)
+
+    @property
+    def raw_user_ids(self) -> np.ndarray:
+        """Original ids of user ids 1, 2, ..., int64 `(U,)`."""
+        users = self.dataset.users
+        if users is not None and "raw_id" in users:
+            return _numbers(users["raw_id"])
+        return np.arange(1, self.dataset.num_users + 1, dtype=np.int64)
+
+    @functools.cached_property
+    def titles(self) -> dict[int, str]:
+        """Titles by raw item id, where the set has them."""
+        items = self.dataset.items
+        if items is None or "title" not in items:
+            return {}
+        codes, names = items.codes("title")
+        found = (names[code] for code in codes)
+        return dict(zip(self.raw_item_ids.tolist(), found, strict=True))
+
     def training_batches(self, epoch: int) -> tf.data.Dataset:
         """The global batches of an epoch."""
         return sequences.training_dataset(
@@ -110,6 +133,12 @@ class Problem:
         self, examples: splits.Examples, negatives: np.ndarray
     ) -> np.ndarray:
         return np.concatenate([examples.targets[:, None], negatives], 1).astype("int32")
+
+
+def _numbers(ids: np.ndarray) -> np.ndarray:
+    if ids.dtype.kind in "iu":
+        return ids.astype(np.int64)
+    return np.arange(1, ids.size + 1, dtype=np.int64)
 
 
 def load(setting: Setting, seed: int, data_home: str | None) -> Problem:

@@ -19,7 +19,7 @@ import tensorflow as tf
 from absl import app, flags
 from rich.console import Console
 
-from experiments.pdn import evaluate, report
+from experiments.pdn import evaluate, report, system
 from experiments.pdn import problem as problem_lib
 from experiments.pdn import settings as settings_lib
 from experiments.pdn.train import train
@@ -106,6 +106,10 @@ def run(
     ranker, training = train(problem, folder, resume)
     console.print(f"Trained at {training['examples_per_second']:,.0f} examples/s.")
     metrics, users = evaluate.evaluate(ranker, problem)
+    if setting.model == "pdn":
+        index = system.load_or_build(ranker, problem, folder)
+        metrics["agreement"] = system.agreement(ranker, problem, index)
+        system.export_and_query(ranker, problem, index, folder, console)
     partial = folder / "partial-users.npz"
     np.savez_compressed(partial, **users)
     partial.replace(folder / "users.npz")

@@ -31,7 +31,7 @@ class Windows:
 def training_windows(
     train: TargetRows, max_history: int, seed: int, epoch: int
 ) -> Windows:
-    """The histories of training targets, T of them; see `sequences.training_dataset`."""
+    """The histories of T training targets; see `sequences.training_dataset`."""
     if train.ordered:
         return last_windows(
             train.items, train.source_rows, train.begin, train.end, max_history

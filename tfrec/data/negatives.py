@@ -46,6 +46,18 @@ class Negatives:
             **{k: tf.gather(v, ids) for k, v in self._features.items()},
         }
 
+    def _draw_for_replica(
+        self, batch_size: tf.Tensor, seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The rows `(B, S)` of this replica of what is drawn for the global batch."""
+        context = tf.distribute.get_replica_context()
+        replicas = 1 if context is None else context.num_replicas_in_sync
+        drawn = self.draw([replicas * batch_size, self.num_negatives], seed)
+        if replicas == 1:
+            return drawn
+        begin = context.replica_id_in_sync_group * batch_size
+        return {k: v[begin : begin + batch_size] for k, v in drawn.items()}
+
     def is_met(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         """Whether the users, int32 `(B, 1)`, have rows of items, int32 `(B, S)`."""
         return self._met.find(users, items) > 0
@@ -64,7 +76,7 @@ class Negatives:
         """
         positive = batch["candidates"]
         batch_size = tf.shape(positive["item"])[0]
-        drawn = self.draw([batch_size, self.num_negatives], seed)
+        drawn = self._draw_for_replica(batch_size, seed)
         is_met = self.is_met(batch["user"]["user"][:, tf.newaxis], drawn["item"])
         weights = tf.concat(
             [tf.ones([batch_size, 1]), 1.0 - tf.cast(is_met, tf.float32)], 1

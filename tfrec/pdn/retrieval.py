@@ -92,7 +92,17 @@ class PathRetriever(tf.Module):
         Returns: positions int32 `(B, m)`, -1 where there are fewer; t_uj float32
             `(B, m)`, largest first, 0 where there are fewer.
         """
-        return self._top_triggers(self.model.user_state(features))
+        positions, weights, _ = self.weigh(features)
+        return positions, weights
+
+    def weigh(
+        self, features: Mapping[str, Any]
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """`triggers`, and p_u `(B, D + 1)`, of width 0 without a direct net."""
+        state = self.model.user_state(features)
+        positions, weights = self._top_triggers(state)
+        no_direct = tf.zeros([tf.shape(positions)[0], 0])
+        return positions, weights, state.get("user", no_direct)
 
     def retrieve(
         self,
@@ -109,12 +119,9 @@ class PathRetriever(tf.Module):
             excluded: int32 `(B, S)` positions that this user does not get, -1 pads.
             available: bool `(N,)`, False for delisted items; None: all are there.
         """
-        state = self.model.user_state(features)
-        positions, weights = self._top_triggers(state)
-        batch_size = tf.shape(positions)[0]
-        users = state.get("user", tf.zeros([batch_size, 0]))
+        positions, weights, users = self.weigh(features)
         if excluded is None:
-            excluded = tf.zeros([batch_size, 0], tf.int32)
+            excluded = tf.zeros([tf.shape(positions)[0], 0], tf.int32)
         if available is None:
             available = tf.zeros([0], tf.bool)
         return Retrieved(

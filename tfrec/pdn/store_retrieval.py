@@ -1,0 +1,95 @@
+"""Retrieval whose index is in a key-value store: the lists of a user's triggers alone.
+
+The same eq. 14 as `tfrec.pdn.retrieval`, for an index that outgrows the process, or
+that other processes replace while this one serves.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrec import ops as tfrec_ops
+from tfrec.pdn.index_store import read_lists
+from tfrec.pdn.model import Pdn
+from tfrec.pdn.retrieval import PathRetriever, Retrieved
+from tfrec.stores import Store
+
+
+class StoreRetriever:
+    """Retrieves by a model in this process and lists in a store.
+
+    Args:
+        retriever: the model, m, P and q_i; its own index may be empty.
+        store: holds the index, written by `tfrec.pdn.index_store.write_to_store`.
+        model_version: of the model; an index of another one is refused.
+    """
+
+    def __init__(self, retriever: PathRetriever, store: Store, model_version: str):
+        self._retriever = retriever
+        self._store = store
+        self._model_version = model_version
+
+    @property
+    def model(self) -> Pdn:
+        """The model whose TrigNet weighs the triggers."""
+        return self._retriever.model
+
+    def retrieve(
+        self, features: Mapping[str, Any], k: int, excluded: Any = None
+    ) -> Retrieved:
+        """The best items over the users' paths, all lists of one version of the index.
+
+        Args:
+            features: of the schema.
+            k: K, at least 1.
+            excluded: int32 `(B, S)` positions that a user does not get, -1 pads.
+        Raises:
+            StoreError: the current version is of another model (both are named).
+            StoreUnavailable: the store does not answer: nobody gets a partial list.
+                The same call works once it is back.
+        """
+        positions, weights, users = self._retriever.weigh(features)
+        triggers = np.unique(positions.numpy())
+        triggers = triggers[triggers >= 0]
+        lists, similarities = read_lists(self._store, triggers, self._model_version)
+        ids = np.union1d(triggers, lists.values).astype(np.int32)
+        degrees = np.zeros(ids.size, np.int64)
+        degrees[np.searchsorted(ids, triggers)] = np.diff(lists.row_splits)
+        if excluded is None:
+            excluded = np.zeros([len(positions), 0], np.int32)
+        found = Retrieved(
+            *tfrec_ops.path_top_k(
+                _places(ids, positions.numpy()),
+                weights,
+                _places(ids, lists.values),
+                similarities,
+                np.concatenate([[0], np.cumsum(degrees)]),
+                users,
+                tf.gather(self._retriever.item_vectors, ids),
+                _places(ids, np.asarray(excluded)),
+                tf.zeros([0], tf.bool),
+                k,
+                num_paths=self._retriever.num_paths,
+            )
+        )
+        return found._replace(
+            positions=_positions(ids, found.positions.numpy()),
+            path_triggers=_positions(ids, found.path_triggers.numpy()),
+        )
+
+
+def _places(ids: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Where positions are among ascending `ids`, int32; -1 where they are not."""
+    if not ids.size:
+        return np.full(positions.shape, -1, np.int32)
+    places = np.minimum(np.searchsorted(ids, positions), ids.size - 1)
+    return np.where(ids[places] == positions, places, -1).astype(np.int32)
+
+
+def _positions(ids: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The positions at places among `ids`; -1 where there is none."""
+    if not ids.size:
+        return places
+    return np.where(places >= 0, ids[np.maximum(places, 0)], -1).astype(np.int32)
