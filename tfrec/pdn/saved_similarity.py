@@ -1,10 +1,12 @@
-"""SimNet of an exported model, as the function that the index build calls."""
+"""SimNet of an exported model, as the function that the index build calls.
+
+TensorFlow is imported where a model is loaded: who only starts a pipeline needs none.
+"""
 
 import dataclasses
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfrec.artifacts import ArtifactError
 from tfrec.pdn.index_inputs import IndexInputs
@@ -38,15 +40,21 @@ class _SavedScores:
     """`score_pairs` of a model that it keeps: the variables are the model's."""
 
     def __init__(self, path: str, raw_ids: np.ndarray):
+        import tensorflow as tf
+
+        from tfrec import ops
+
+        ops.load_library()  # other signatures of the export hold PathTopK
         self._model = tf.saved_model.load(path)
         self._function = _signature(self._model, path)
         (self._output,) = self._function.structured_outputs
+        self._as_tensor = tf.constant
         self._raw_ids = raw_ids
 
     def __call__(self, triggers: np.ndarray, items: np.ndarray) -> np.ndarray:
         scores = self._function(
-            triggers=tf.constant(self._raw_ids[triggers - 1]),
-            items=tf.constant(self._raw_ids[items - 1]),
+            triggers=self._as_tensor(self._raw_ids[triggers - 1]),
+            items=self._as_tensor(self._raw_ids[items - 1]),
         )
         return scores[self._output].numpy()
 
