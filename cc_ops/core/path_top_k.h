@@ -55,10 +55,8 @@ class PathTopK {
   Status Search(const PathIndex<Split>& index, const PathQuery& query,
                 const PathResults& results) {
     Status status = CheckQuery(index, query);
-    if (status.ok()) status = ReadLists(index, query);
-    if (!status.ok()) return status;
-    AddPaths(index, query);
-    status = AddDirectPaths(index, query);
+    if (status.ok()) status = AddPaths(index, query);
+    if (status.ok()) status = AddDirectPaths(index, query);
     if (!status.ok()) return status;
     WriteBest(results);
     if (results.num_paths > 0) WritePaths(index, query, results);
@@ -96,90 +94,94 @@ class PathTopK {
     return status;
   }
 
-  // Checks the lists, and sets contributions_ to that of each entry.
-  template <typename Split>
-  Status ReadLists(const PathIndex<Split>& index, const PathQuery& query) {
-    const int64_t size = RoundUpToLanes(num_entries_);
-    contributions_.resize(size);
-    float* sums = contributions_.data();
-    std::fill(sums + num_entries_, sums + size, 0.0f);
-    for (int64_t i = 0; i < query.num_triggers; ++i) {
-      const int32_t trigger = query.triggers[i];
-      if (trigger == kPaddingId) continue;
-      const Status status = CheckNeighbourIds(index, trigger);
-      if (!status.ok()) return status;
-      const float* similarities = index.similarities + index.Begin(trigger);
-      const int64_t list_size = index.Size(trigger);
-      if (!AddToEach(query.weights[i], similarities, list_size, sums)) {
-        return NotFinite(index, trigger, query.weights[i]);
-      }
-      sums += list_size;
-    }
-    Softplus(contributions_.data(), size);
-    return Status();
-  }
-
   // Finds the candidates, and adds up the paths to each.
   template <typename Split>
-  void AddPaths(const PathIndex<Split>& index, const PathQuery& query) {
-    table_.Reset(std::min(num_entries_, index.num_items) +
+  Status AddPaths(const PathIndex<Split>& index, const PathQuery& query) {
+    const int64_t max_candidates = std::min(num_entries_, index.num_items);
+    table_.Reset(max_candidates +
                  std::min(query.num_excluded, index.num_items));
     for (int64_t i = 0; i < query.num_excluded; ++i) {
       const int32_t id = query.excluded[i];
       if (id != kPaddingId) *table_.Find(id) = kLeftOut;
     }
-    ids_.assign(1, kPaddingId);
-    scores_.assign(1, 0.0f);
-    candidates_.resize(num_entries_);
+    Grow(num_entries_ + kLanes, &contributions_);
+    Grow(num_entries_, &candidates_);
+    Grow(max_candidates + 1, &ids_);
+    Grow(max_candidates + 1, &scores_);
+    Grow(max_candidates + kLanes, &directs_);
+    ids_[kLeftOut] = kPaddingId;
+    scores_[kLeftOut] = 0.0f;
+    num_candidates_ = 1;
     int64_t entry = 0;
     for (int64_t i = 0; i < query.num_triggers; ++i) {
-      const int32_t trigger = query.triggers[i];
-      if (trigger == kPaddingId) continue;
-      const int32_t* neighbours = index.neighbours + index.Begin(trigger);
-      const int64_t list_size = index.Size(trigger);
-      for (int64_t j = 0; j < list_size; ++j, ++entry) {
-        const int32_t id = neighbours[j];
-        int32_t* candidate = table_.Find(id);
-        if (*candidate < 0) *candidate = NewCandidate(index, id);
-        candidates_[entry] = *candidate;
-        scores_[*candidate] += contributions_[entry];
-      }
+      if (query.triggers[i] == kPaddingId) continue;
+      const Status status = AddList(index, query, i, entry);
+      if (!status.ok()) return status;
+      entry += index.Size(query.triggers[i]);
     }
+    return Status();
   }
 
+  // Adds the list of the i-th trigger, whose first entry is number `begin`.
+  template <typename Split>
+  Status AddList(const PathIndex<Split>& index, const PathQuery& query,
+                 int64_t i, int64_t begin) {
+    const int32_t trigger = query.triggers[i];
+    const int64_t size = index.Size(trigger);
+    const int32_t* neighbours = index.neighbours + index.Begin(trigger);
+    const Status status = CheckNeighbourIds(index, trigger);
+    if (!status.ok()) return status;
+    // The next list overwrites what Softplus does behind the end of this one.
+    float* contributions = contributions_.data() + begin;
+    if (!AddToEach(query.weights[i], index.similarities + index.Begin(trigger),
+                   size, contributions)) {
+      return NotFinite(index, trigger, query.weights[i]);
+    }
+    Softplus(contributions, RoundUpToLanes(size));
+    int32_t* candidates = candidates_.data() + begin;
+    const int32_t first_new = num_candidates_;
+    for (int64_t j = 0; j < size; ++j) {
+      const int32_t id = neighbours[j];
+      int32_t* candidate = table_.Find(id);
+      if (*candidate < 0) *candidate = NewCandidate(index, id);
+      candidates[j] = *candidate;
+      scores_[*candidate] += contributions[j];
+    }
+    InnerProducts(query.user_vector, index.item_vectors, index.width,
+                  ids_.data() + first_new, num_candidates_ - first_new,
+                  directs_.data() + first_new);
+    return status;
+  }
+
+  // Notes an item, and asks for its vector, which is read after the list.
   template <typename Split>
   int32_t NewCandidate(const PathIndex<Split>& index, int32_t id) {
     if (index.available != nullptr && !index.available[id]) return kLeftOut;
-    ids_.push_back(id);
-    scores_.push_back(0.0f);
-    return static_cast<int32_t>(ids_.size()) - 1;
+    PrefetchRow(index.item_vectors + id * index.width, index.width);
+    ids_[num_candidates_] = id;
+    scores_[num_candidates_] = 0.0f;
+    return num_candidates_++;
   }
 
   // Adds softplus(user . item), unless the vectors are of width 0.
   template <typename Split>
   Status AddDirectPaths(const PathIndex<Split>& index, const PathQuery& query) {
     if (index.width == 0) return Status();
-    const int64_t num_candidates = static_cast<int64_t>(ids_.size()) - 1;
-    const int64_t size = RoundUpToLanes(num_candidates);
-    directs_.resize(size);
-    std::fill(directs_.begin() + num_candidates, directs_.end(), 0.0f);
-    InnerProducts(query.user_vector, index.item_vectors, index.width,
-                  ids_.data() + 1, num_candidates, directs_.data());
-    for (int64_t i = 0; i < num_candidates; ++i) {
+    for (int64_t i = 1; i < num_candidates_; ++i) {
       if (IsFinite(directs_[i])) continue;
       return Status::Invalid(
           "item_vectors", "finite, as must their products with user_vectors",
-          "item_vectors[" + std::to_string(ids_[i + 1]) + "] times row " +
+          "item_vectors[" + std::to_string(ids_[i]) + "] times row " +
               std::to_string(query.row) + "=" + std::to_string(directs_[i]));
     }
-    Softplus(directs_.data(), size);
-    for (int64_t i = 0; i < num_candidates; ++i) scores_[i + 1] += directs_[i];
+    Softplus(directs_.data(), RoundUpToLanes(num_candidates_));
+    for (int64_t i = 1; i < num_candidates_; ++i) scores_[i] += directs_[i];
     return Status();
   }
 
   void WriteBest(const PathResults& results) {
     best_.Reset(results.k);
-    for (size_t i = 1; i < ids_.size(); ++i) {
+    for (int64_t i = 1; i < num_candidates_; ++i) {
       best_.Add(ScoreKey(scores_[i], ids_[i]));
     }
     int64_t rank = 0;
@@ -200,7 +202,7 @@ class PathTopK {
     std::fill_n(results.path_triggers, size, kPaddingId);
     std::fill_n(results.path_contributions, size, 0.0f);
     constexpr int32_t kNoRank = -1;
-    ranks_.assign(ids_.size(), kNoRank);
+    ranks_.assign(num_candidates_, kNoRank);
     for (int64_t rank = 0; rank < results.k; ++rank) {
       const int32_t id = results.ids[rank];
       if (id == kPaddingId) break;
@@ -244,13 +246,20 @@ class PathTopK {
     contributions[place] = contribution;
   }
 
+  // A vector's memory is kept, and what it holds is not set.
+  template <typename T>
+  static void Grow(int64_t size, std::vector<T>* values) {
+    if (static_cast<int64_t>(values->size()) < size) values->resize(size);
+  }
+
   int64_t num_entries_ = 0;
+  int32_t num_candidates_ = 0;        // with candidate 0
   std::vector<float> contributions_;  // of each entry
   std::vector<int32_t> candidates_;   // the candidate of each entry
   CandidateTable table_;              // the candidate of each id
   std::vector<int32_t> ids_;          // of each candidate
   std::vector<float> scores_;         // of each candidate
-  std::vector<float> directs_;        // of each candidate but the first
+  std::vector<float> directs_;        // of each candidate
   std::vector<int32_t> ranks_;        // of each candidate, -1 where it has none
   LargestKeys best_;
 };

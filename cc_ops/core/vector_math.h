@@ -69,16 +69,17 @@ inline float SoftplusOf(float x) {
   std::memcpy(&power, &bits, sizeof(power));
   const float u = x < kLowest ? 0.0f : exp_r * power;
 
-  // log1p(u) = 2 atanh(z), z = u / (2 + u) <= 1/3.
-  const float z = u / (2.0f + u);
-  const float zz = z * z;
+  // log1p(u) = 2 atanh(z), z = u / (2 + u) <= 1/3. Not by way of z,
+  // which is no normal number where u is just one.
+  const float twice_z = u / (1.0f + 0.5f * u);
+  const float zz = 0.25f * twice_z * twice_z;
   float series = 1.0f / 13;
   series = series * zz + 1.0f / 11;
   series = series * zz + 1.0f / 9;
   series = series * zz + 1.0f / 7;
   series = series * zz + 1.0f / 5;
   series = series * zz + 1.0f / 3;
-  return (x > 0.0f ? x : 0.0f) + 2.0f * (series * zz * z + z);
+  return (x > 0.0f ? x : 0.0f) + (series * zz * twice_z + twice_z);
 }
 
 // Softplus of each value, in place. `size` is a multiple of kLanes.
@@ -117,11 +118,7 @@ TFREC_VECTOR_CLONES
 inline void InnerProducts(const float* vector, const float* rows, int64_t width,
                           const int32_t* ids, int64_t num_ids,
                           float* products) {
-  constexpr int64_t kRowsAhead = 12;
   for (int64_t j = 0; j < num_ids; ++j) {
-    if (j + kRowsAhead < num_ids) {
-      PrefetchRow(rows + ids[j + kRowsAhead] * width, width);
-    }
     const float* row = rows + ids[j] * width;
     float sums[kLanes] = {};
     int64_t begin = 0;
@@ -133,10 +130,9 @@ inline void InnerProducts(const float* vector, const float* rows, int64_t width,
     for (int64_t i = 0; begin + i < width; ++i) {
       sums[i] += vector[begin + i] * row[begin + i];
     }
-    for (int64_t half = kLanes / 2; half > 0; half /= 2) {
-      for (int64_t i = 0; i < half; ++i) sums[i] += sums[half + i];
-    }
-    products[j] = sums[0];
+    for (int64_t i = 0; i < 8; ++i) sums[i] += sums[i + 8];
+    for (int64_t i = 0; i < 4; ++i) sums[i] += sums[i + 4];
+    products[j] = (sums[0] + sums[2]) + (sums[1] + sums[3]);
   }
 }
 

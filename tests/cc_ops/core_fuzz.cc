@@ -6,17 +6,22 @@
 // seen. Usage: core_fuzz NUM_MALFORMED SEED
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
+#include <map>
 #include <memory>
 #include <random>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cc_ops/core/graph_expand.h"
+#include "cc_ops/core/path_index.h"
+#include "cc_ops/core/path_top_k.h"
 #include "cc_ops/core/status.h"
 #include "cc_ops/core/visited_insert.h"
 
@@ -218,6 +223,210 @@ void FuzzGraphExpand(Random* random, bool malformed) {
   bitmap.ExpectWords(words.get());
 }
 
+// One user's search over an index, whose first trigger has paths.
+template <typename Split>
+struct PathCase {
+  std::vector<Split> row_splits = {0};
+  std::vector<int32_t> neighbours;
+  std::vector<float> similarities;
+  std::vector<float> item_vectors;
+  std::vector<int32_t> triggers;
+  std::vector<float> weights;
+  std::vector<int32_t> excluded;
+  std::vector<float> user_vector;
+  std::unique_ptr<bool[]> available;
+  int64_t num_items;
+  int64_t width;
+  int64_t k;
+  int64_t num_paths;
+
+  explicit PathCase(Random* random)
+      : num_items(random->Int(1, 60)),
+        width(random->Int(0, 40)),
+        k(random->Int(1, 20)),
+        num_paths(random->Int(0, 4)) {
+    for (int64_t i = 0; i < num_items; ++i) {
+      row_splits.push_back(row_splits.back() + random->Int(i == 0 ? 1 : 0, 20));
+    }
+    neighbours = Ids(random, row_splits.back(), 0);
+    similarities = Floats(random, row_splits.back());
+    item_vectors = Floats(random, num_items * width);
+    triggers = Ids(random, random->Int(0, 8), -1);
+    triggers.push_back(0);
+    weights = Floats(random, triggers.size());
+    excluded = Ids(random, random->Int(1, 5), -1);
+    user_vector = Floats(random, width);
+    if (random->Int(0, 1) == 0) return;
+    available.reset(new bool[num_items]);
+    for (int64_t i = 0; i < num_items; ++i) {
+      available[i] = random->Int(0, 4) != 0;
+    }
+  }
+
+  std::vector<int32_t> Ids(Random* random, int64_t size, int64_t lowest) {
+    std::vector<int32_t> ids(size);
+    for (int32_t& id : ids) {
+      id = static_cast<int32_t>(random->Int(lowest, num_items - 1));
+    }
+    return ids;
+  }
+
+  std::vector<float> Floats(Random* random, int64_t size) {
+    std::vector<float> values(size);
+    for (float& value : values) value = random->Int(-1000, 1000) / 500.0f;
+    return values;
+  }
+
+  // Breaks one rule.
+  void Spoil(Random* random) {
+    constexpr Split kMin = std::numeric_limits<Split>::min();
+    constexpr Split kMax = std::numeric_limits<Split>::max();
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    const Split num_entries = row_splits.back();
+    const float wrong = random->Choice<float>({kInfinity, -kInfinity, NAN});
+    switch (random->Int(0, 9)) {
+      case 0:
+        triggers[random->Int(0, triggers.size() - 1)] =
+            WrongId(random, num_items, true);
+        return;
+      case 1:
+        excluded[random->Int(0, excluded.size() - 1)] =
+            WrongId(random, num_items, true);
+        return;
+      case 2:
+        neighbours[random->Int(0, row_splits[1] - 1)] =
+            WrongId(random, num_items, false);
+        return;
+      case 3:
+        row_splits[0] = random->Choice<Split>({1, -1, kMin, kMax});
+        return;
+      case 4:
+        row_splits.back() = random->Choice<Split>(
+            {-1, num_entries - 1, num_entries + 1, kMin, kMax});
+        return;
+      case 5:  // The end of list 0; its own case where that is the last split.
+        row_splits[1] =
+            random->Choice<Split>({-1, num_entries + 1, kMin, kMax});
+        return;
+      case 6:
+        weights.back() = wrong;
+        return;
+      case 7:
+        similarities[random->Int(0, row_splits[1] - 1)] = wrong;
+        return;
+      case 8:
+        if (width > 0) {
+          user_vector[random->Int(0, width - 1)] = wrong;
+          return;
+        }
+        [[fallthrough]];
+      default:
+        row_splits.clear();
+        num_items = -1;
+    }
+  }
+
+  // (-score, id) of the candidates, the best first.
+  std::vector<std::pair<double, int32_t>> Expected() const {
+    std::map<int32_t, double> scores;
+    for (size_t i = 0; i < triggers.size(); ++i) {
+      if (triggers[i] == -1) continue;
+      for (Split e = row_splits[triggers[i]]; e < row_splits[triggers[i] + 1];
+           ++e) {
+        scores[neighbours[e]] += Softplus64(weights[i] + similarities[e]);
+      }
+    }
+    std::vector<std::pair<double, int32_t>> best;
+    for (const auto& [id, score] : scores) {
+      if (std::count(excluded.begin(), excluded.end(), id) > 0) continue;
+      if (available != nullptr && !available[id]) continue;
+      double product = 0;
+      for (int64_t d = 0; d < width; ++d) {
+        product += double{user_vector[d]} * item_vectors[id * width + d];
+      }
+      best.emplace_back(-score - (width > 0 ? Softplus64(product) : 0.0), id);
+    }
+    std::sort(best.begin(), best.end());
+    return best;
+  }
+
+  static double Softplus64(double x) {
+    return std::max(x, 0.0) + std::log1p(std::exp(-std::fabs(x)));
+  }
+};
+
+void ExpectClose(double actual, double expected, const std::string& what) {
+  Expect(std::fabs(actual - expected) <= 1e-5 * std::fabs(expected) + 1e-5,
+         what + ": " + std::to_string(actual) + ", not " +
+             std::to_string(expected));
+}
+
+// Near ties may change places in float32: scores are compared by rank, and each
+// id's own score where it stands.
+template <typename Split>
+void ExpectBest(const PathCase<Split>& c, const int32_t* ids,
+                const float* scores) {
+  const auto best = c.Expected();
+  std::map<int32_t, double> score_of;
+  for (const auto& [score, id] : best) score_of[id] = -score;
+  const int64_t num_candidates = best.size();
+  for (int64_t rank = 0; rank < c.k; ++rank) {
+    if (rank >= num_candidates) {
+      Expect(ids[rank] == -1 && scores[rank] < 0, "the pads of the results");
+      continue;
+    }
+    Expect(score_of.count(ids[rank]) == 1, "an id twice, or no candidate");
+    ExpectClose(scores[rank], -best[rank].first, "the score of a rank");
+    ExpectClose(scores[rank], score_of[ids[rank]], "the score of an id");
+    score_of.erase(ids[rank]);
+  }
+}
+
+template <typename Split>
+void FuzzPathTopK(Random* random, bool malformed, PathTopK* search) {
+  PathCase<Split> c(random);
+  if (malformed) c.Spoil(random);
+  const auto neighbours = Exact(c.neighbours);
+  const auto similarities = Exact(c.similarities);
+  const auto row_splits = Exact(c.row_splits);
+  const auto item_vectors = Exact(c.item_vectors);
+  const auto triggers = Exact(c.triggers);
+  const auto weights = Exact(c.weights);
+  const auto excluded = Exact(c.excluded);
+  const auto user_vector = Exact(c.user_vector);
+  const int64_t num_triggers = c.triggers.size();
+  const int64_t num_excluded = c.excluded.size();
+  const int64_t num_entries = c.neighbours.size();
+  const PathIndex<Split> index{
+      neighbours.get(), similarities.get(), num_entries, row_splits.get(),
+      c.num_items,      item_vectors.get(), c.width,     c.available.get()};
+  std::unique_ptr<int32_t[]> ids(new int32_t[c.k]);
+  std::unique_ptr<float[]> scores(new float[c.k]);
+  std::unique_ptr<int32_t[]> path_triggers(new int32_t[c.k * c.num_paths]);
+  std::unique_ptr<float[]> contributions(new float[c.k * c.num_paths]);
+  Status status = CheckPathIndex(index);
+  if (status.ok()) {
+    status = search->Search(
+        index,
+        PathQuery{7, triggers.get(), weights.get(), num_triggers,
+                  excluded.get(), num_excluded, user_vector.get()},
+        PathResults{c.k, c.num_paths, ids.get(), scores.get(),
+                    path_triggers.get(), contributions.get()});
+  }
+  Expect(status.ok() == !malformed, "paths: " + status.message());
+  if (malformed) return;
+  ExpectBest(c, ids.get(), scores.get());
+  for (int64_t i = 0; i < c.k * c.num_paths; ++i) {
+    const bool is_padding = path_triggers[i] == -1;
+    Expect(is_padding == (contributions[i] == 0), "the pads of the paths");
+    if (i % c.num_paths == 0) {
+      Expect(is_padding == (ids[i / c.num_paths] == -1), "a result's path");
+    } else {
+      Expect(contributions[i] <= contributions[i - 1], "the paths' order");
+    }
+  }
+}
+
 void FuzzBuckets(Random* random, bool malformed) {
   std::vector<int64_t> sizes;
   for (int64_t i = random->Int(malformed ? 1 : 0, 5); i > 0; --i) {
@@ -245,11 +454,14 @@ void FuzzBuckets(Random* random, bool malformed) {
 
 void Run(int64_t num_malformed, uint64_t seed) {
   Random random(seed);
+  PathTopK search;  // One for all, so that a search finds another's memory.
   for (int64_t i = 0; i < num_malformed; ++i) {
     for (const bool malformed : {true, false}) {
       FuzzVisitedInsert(&random, malformed);
       FuzzGraphExpand<int32_t>(&random, malformed);
       FuzzGraphExpand<int64_t>(&random, malformed);
+      FuzzPathTopK<int32_t>(&random, malformed, &search);
+      FuzzPathTopK<int64_t>(&random, malformed, &search);
       FuzzBuckets(&random, malformed);
     }
   }

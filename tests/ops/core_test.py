@@ -47,6 +47,116 @@ def test_graph_expand_is_the_op():
         np.testing.assert_array_equal(visited, updated)
 
 
+def test_path_top_k_is_the_op():
+    """To the byte."""
+    rng = np.random.default_rng(3)
+    for number in range(1_000):
+        num_users, num_items, num_triggers, width = rng.integers(
+            [0, 1, 0, 0], [4, 60, 8, 40]
+        )
+        splits = np.cumsum(rng.integers(0, 20, num_items + 1))
+        splits = (splits - splits[0]).astype((np.int32, np.int64)[number % 2])
+        size = (num_users, num_triggers)
+        arguments = (
+            rng.integers(-1, num_items, size, np.int32),
+            rng.normal(size=size).astype(np.float32),
+            rng.integers(0, num_items, splits[-1], np.int32),
+            rng.normal(size=splits[-1]).astype(np.float32),
+            splits,
+            rng.normal(size=(num_users, width)).astype(np.float32),
+            rng.normal(size=(num_items, width)).astype(np.float32),
+            rng.integers(-1, num_items, (num_users, 2), np.int32),
+            rng.random(num_items if number % 3 else 0) < 0.8,
+            int(rng.integers(1, 9)),
+            number % 4,
+        )
+        expected = ops.path_top_k(*arguments)
+        for actual, output in zip(_core.path_top_k(*arguments), expected, strict=True):
+            assert actual.dtype == output.dtype.as_numpy_dtype
+            assert actual.shape == output.shape
+            assert actual.tobytes() == output.numpy().tobytes()
+
+
+PATHS = {
+    "triggers": np.zeros((1, 1), np.int32),
+    "weights": np.zeros((1, 1), np.float32),
+    "neighbours": VALUES,
+    "similarities": np.zeros(8, np.float32),
+    "row_splits": ROW_SPLITS,
+    "user_vectors": np.zeros((1, 2), np.float32),
+    "item_vectors": np.zeros((4, 2), np.float32),
+    "excluded": np.zeros((1, 0), np.int32),
+    "available": np.ones(4, bool),
+    "k": 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        *(({name: PATHS[name][None]}, "must be rank") for name in list(PATHS)[:-1]),
+        ({"triggers": PATHS["triggers"] + np.int32(4)}, r"triggers\[0, 0\]=4"),
+        ({"weights": PATHS["weights"] + np.float32(np.nan)}, "`weights` must be fin"),
+        ({"weights": np.zeros((1, 2), np.float32)}, "the shape of `triggers`"),
+        ({"weights": np.zeros((2, 1), np.float32)}, "batch size of `triggers`"),
+        ({"neighbours": VALUES[:-1].copy()}, "the number of neighbours at last"),
+        ({"neighbours": VALUES + np.int32(2)}, r"`neighbours` must be in \[0, 4\)"),
+        ({"similarities": np.zeros(7, np.float32)}, "the shape of `neighbours`"),
+        ({"row_splits": ROW_SPLITS[:0]}, "at least 1 element"),
+        ({"row_splits": np.array([0, 9, 5, 5, 8])}, "must be ascending"),
+        ({"user_vectors": np.zeros((2, 2), np.float32)}, "batch size of `triggers`"),
+        ({"item_vectors": np.zeros((3, 2), np.float32)}, "a row for each of the N"),
+        ({"item_vectors": np.zeros((4, 1), np.float32)}, "the width of `user_vec"),
+        ({"excluded": np.zeros((2, 1), np.int32)}, "batch size of `triggers`"),
+        ({"excluded": np.full((1, 1), -2, np.int32)}, r"excluded\[0, 0\]=-2"),
+        ({"available": np.ones(3, bool)}, "a row for each of the N items"),
+        ({"k": 0}, "`k` must be at least 1"),
+        ({"num_paths": -1}, "`num_paths` must be at least 0"),
+    ],
+)
+def test_path_top_k_errors(changes, message):
+    with pytest.raises(ValueError, match=message):
+        _core.path_top_k(**{**PATHS, **changes})
+
+
+@pytest.mark.parametrize("name", list(PATHS)[:-1])
+def test_path_top_k_copies_nothing(name):
+    wrong = np.asfortranarray(np.zeros((4, 4), PATHS[name].dtype))
+    for array in (wrong, wrong.astype(np.complex64)):
+        with pytest.raises(TypeError, match=name):
+            _core.path_top_k(**{**PATHS, name: array})
+
+
+def test_path_top_k_with_more_than_2_to_the_31_entries(tmp_path):
+    """The last list lies behind what an int32 counts; files with holes hold it."""
+    num_entries = 2**31 + 10
+
+    def sparse(name, dtype):
+        return np.memmap(tmp_path / name, dtype, "w+", shape=(num_entries,))
+
+    neighbours, similarities = sparse("n", np.int32), sparse("s", np.float32)
+    neighbours[-3:], similarities[-3:] = [2, 0, 1], [1.0, 2.0, 3.0]
+    splits = np.array([0, 2, 4, num_entries - 3, num_entries])
+    arguments = {
+        **PATHS,
+        "triggers": np.array([[3]], np.int32),
+        "neighbours": neighbours,
+        "similarities": similarities,
+        "row_splits": splits,
+        "k": 4,
+        "num_paths": 1,
+    }
+    ids, _, path_triggers, contributions = _core.path_top_k(**arguments)
+    assert ids.tolist() == [[1, 0, 2, -1]]
+    assert path_triggers.reshape(-1).tolist() == [3, 3, 3, -1]
+    expected = np.logaddexp(0.0, [3.0, 2.0, 1.0])
+    np.testing.assert_allclose(contributions[0, :3, 0], expected, 1e-6)
+    with pytest.raises(ValueError, match="lists with less than 2\\^31 entries in all"):
+        two = np.array([[2, 2]], np.int32)
+        weights = np.zeros((1, 2), np.float32)
+        _core.path_top_k(**{**arguments, "triggers": two, "weights": weights})
+
+
 def test_failures_leave_the_bitmap_as_it_was():
     """Also where the users before the wrong one are fine."""
     visited = np.zeros((2, 1), np.uint64)

@@ -141,6 +141,110 @@ SPOILERS = [
 ]
 
 
+def valid_path_top_k(rng):
+    """Triggers that read at least one list, which is not empty."""
+    batch_size, num_items, num_triggers, width, num_excluded = rng.integers(
+        [1, 1, 1, 1, 1], [3, 30, 4, 20, 3]
+    )
+    splits = np.cumsum(rng.integers(1, 4, num_items + 1))
+    splits = (splits - splits[0]).astype(rng.choice([np.int32, np.int64]))
+    return {
+        "triggers": rng.integers(0, num_items, (batch_size, num_triggers), np.int32),
+        "weights": np.ones((batch_size, num_triggers), np.float32),
+        "neighbours": rng.integers(0, num_items, splits[-1], np.int32),
+        "similarities": np.ones(splits[-1], np.float32),
+        "row_splits": splits,
+        "user_vectors": np.ones((batch_size, width), np.float32),
+        "item_vectors": np.ones((num_items, width), np.float32),
+        "excluded": np.full((batch_size, num_excluded), -1, np.int32),
+        "available": np.ones(rng.choice([0, num_items]), bool),
+        "k": int(rng.integers(1, 5)),
+        "num_paths": int(rng.integers(0, 3)),
+    }
+
+
+def one_read_entry(rng, inputs):
+    """An entry of the list of a trigger."""
+    trigger = inputs["triggers"][-1, -1]
+    return rng.integers(*inputs["row_splits"][trigger : trigger + 2])
+
+
+def spoil_triggers(rng, inputs):
+    put_wrong_id(rng, inputs["triggers"], len(inputs["row_splits"]) - 1)
+
+
+def spoil_excluded(rng, inputs):
+    put_wrong_id(rng, inputs["excluded"], len(inputs["row_splits"]) - 1)
+
+
+def spoil_neighbours(rng, inputs):
+    wrong = wrong_id(rng, len(inputs["row_splits"]) - 1, padding=False)
+    inputs["neighbours"][one_read_entry(rng, inputs)] = wrong
+
+
+def spoil_path_offsets(rng, inputs):
+    """Makes the list of the last trigger begin or end where it must not."""
+    splits, trigger = inputs["row_splits"], inputs["triggers"][-1, -1]
+    limits = np.iinfo(splits.dtype)
+    wrong = [-1, len(inputs["neighbours"]) + 1, limits.min, limits.max]
+    splits[trigger + rng.integers(2)] = wrong[rng.integers(4)]
+
+
+def spoil_number(rng, inputs):
+    """Puts a NaN or an infinity where it is read."""
+    wrong = rng.choice([np.nan, np.inf, -np.inf])
+    entry = one_read_entry(rng, inputs)
+    name = rng.choice(["weights", "similarities", "user_vectors", "item_vectors"])
+    where = {
+        "weights": (-1, -1),
+        "similarities": entry,
+        "user_vectors": (-1, rng.integers(inputs["user_vectors"].shape[1])),
+        "item_vectors": (inputs["neighbours"][entry], 0),
+    }
+    inputs[name][where[name]] = wrong
+
+
+def spoil_path_rank(rng, inputs):
+    name = rng.choice([n for n in inputs if n not in ("k", "num_paths")])
+    inputs[name] = wrong_rank(rng, inputs[name])
+
+
+def spoil_path_size(rng, inputs):
+    """Makes one dimension of one input longer or shorter than the others'."""
+    name = rng.choice([n for n in inputs if n not in ("k", "num_paths")])
+    array = inputs[name]
+    # M, E, N, B, D; the number of excluded items is free.
+    axis = rng.integers(array.ndim if name != "excluded" else 1)
+    if name == "available":
+        inputs[name] = np.ones(len(inputs["row_splits"]) + rng.integers(3), bool)
+    elif rng.random() < 0.5:
+        inputs[name] = np.concatenate([array, np.take(array, [0], axis)], axis)
+    else:
+        inputs[name] = np.delete(array, -1, axis)
+
+
+def spoil_k(rng, inputs):
+    inputs["k"] = int(rng.choice([0, -1, *EXTREMES[:3]]))
+
+
+def spoil_num_paths(rng, inputs):
+    inputs["num_paths"] = int(rng.choice([-1, -2, -(2**62)]))
+
+
+PATH_SPOILERS = [
+    spoil_triggers,
+    spoil_excluded,
+    spoil_neighbours,
+    spoil_path_offsets,
+    spoil_number,
+    spoil_ends,
+    spoil_path_rank,
+    spoil_path_size,
+    spoil_k,
+    spoil_num_paths,
+]
+
+
 def test_visited_insert():
     rng = np.random.default_rng(1)
     for kind in itertools.islice(itertools.cycle(range(6)), NUM_CASES):
@@ -160,9 +264,20 @@ def test_graph_expand():
             ops.graph_expand(**inputs)
 
 
+def test_path_top_k():
+    rng = np.random.default_rng(4)
+    for spoil in itertools.islice(itertools.cycle(PATH_SPOILERS), NUM_CASES):
+        inputs = valid_path_top_k(rng)
+        spoil(rng, inputs)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="must be"):
+            ops.path_top_k(**inputs)
+
+
 def test_unspoilt_inputs_are_accepted():
-    """Else the test above would show nothing."""
+    """Else the tests above would show nothing."""
     rng = np.random.default_rng(3)
     for _ in range(300):
+        ids, *_ = ops.path_top_k(**valid_path_top_k(rng))
+        assert ids.numpy()[:, 0].min() >= 0
         _, _, counts = ops.graph_expand(**valid_graph_expand(rng))
         assert counts.numpy().min() > 0

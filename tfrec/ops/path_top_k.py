@@ -255,7 +255,8 @@ def _read_paths(inputs: _Inputs) -> _Paths:
             *_check_finite("weights", weights),
         ]
     ):
-        sizes = end - begin
+        begin, end = tf.identity(begin), tf.identity(end)
+    sizes = end - begin
     entries = tf.ragged.range(begin, end).flat_values
     items = tf.gather(inputs.neighbours, entries)
     sums = tf.repeat(weights, sizes) + tf.gather(inputs.similarities, entries)
