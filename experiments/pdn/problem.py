@@ -70,7 +70,7 @@ class Problem:
 
     @property
     def raw_item_ids(self) -> np.ndarray:
-        """Original ids by position, int64 `(N,)`; dense ids where they are no number."""
+        """Original ids by position, int64 `(N,)`; dense ids if they are no numbers."""
         return _numbers(self.dataset.raw_item_ids)
 
     @property
