@@ -30,6 +30,11 @@ CLOSED_FORM: dict[str, Any] = {
     "slim": slim.SlimConfig(),
     "ease": ease.EaseConfig(),
 }
+# Epochs of 204,800 examples, so that a run takes minutes whatever a step costs: networks
+# of inner products see many more examples than those that score pairs.
+EPOCHS = {"dssm": 20, "youtube_dnn": 10, "bst": 4, "din": 5, "sasrec": 2}
+PDN_EPOCHS = 2
+LEARNING_RATES: dict[str, float] = {}
 BEST_BASELINES = ("din", "sasrec")  # have five seeds on ml-1m, as PDN
 TUNED = ("pdn", *NEURAL, "pcf", "slim", "ease")
 MODELS = (*PDN_VARIANTS, *NEURAL, *CLOSED_FORM)
@@ -147,7 +152,8 @@ def setting_for(dataset: str, model: str, seed: int, testing: bool = False) -> S
     if testing:
         index = IndexSetting(k=20, k_hat=60, m=5, top_k=20)
         setting = dataclasses.replace(setting, index=index)
-    return with_schedule(setting, 3e-3, epochs=1 if testing else 5)
+    epochs = 1 if testing else EPOCHS.get(model, PDN_EPOCHS)
+    return with_schedule(setting, LEARNING_RATES.get(model, 3e-3), epochs)
 
 
 def with_schedule(setting: Setting, learning_rate: float, epochs: int) -> Setting:

@@ -2,8 +2,8 @@
 
     python -m experiments.pdn.tune --model=din --output_dir=runs/pdn-tuning
 
-Every model gets the same: 8 settings, as many training examples each, and the same
-fifth of the users, whose last training row validates. What `settings.py` has was taken
+Every model gets the same: 8 settings, an eighth of its own training examples for each,
+and the same fifth of the users, whose last training row validates. What `settings.py` has was taken
 from these logs; `results/tuning` keeps them.
 """
 
@@ -39,7 +39,7 @@ _DATA_HOME = flags.DEFINE_string(
     "data_home", None, "Prepared data; default: $TFREC_DATA_HOME or ~/.cache/tfrec."
 )
 
-EXAMPLES = 102_400
+SHARE = 8  # a trial has one in eight of the examples of a run
 # Fields of the network, or `learning_rate`, and the values that are tried: 8 together.
 GRIDS: dict[str, dict[str, tuple]] = {
     "pdn": {
@@ -87,6 +87,7 @@ GRIDS: dict[str, dict[str, tuple]] = {
 def trials(setting: settings_lib.Setting) -> Iterator[tuple[dict, Any]]:
     """The changes of each trial, and the changed setting."""
     grid = GRIDS[setting.model]
+    examples = setting.training.epochs * setting.examples_per_epoch // SHARE
     for values in itertools.product(*grid.values()):
         changes = dict(zip(grid, values, strict=True))
         network = dict(changes)
@@ -94,7 +95,7 @@ def trials(setting: settings_lib.Setting) -> Iterator[tuple[dict, Any]]:
         changed = dataclasses.replace(
             setting,
             network=dataclasses.replace(setting.network, **network),
-            examples_per_epoch=EXAMPLES,
+            examples_per_epoch=examples,
         )
         yield changes, settings_lib.with_schedule(changed, rate, epochs=1)
 
@@ -124,7 +125,7 @@ def main(argv: Sequence[str]) -> None:
     record = {
         "model": _MODEL.value,
         "dataset": _DATASET.value,
-        "examples": EXAMPLES,
+        "examples": changed.examples_per_epoch,
         "validation_users": problem.split.validation.size,
         "environment": environment(),
         "best": max(log, key=lambda trial: trial["ndcg"]),
