@@ -30,8 +30,8 @@ CLOSED_FORM: dict[str, Any] = {
     "slim": slim.SlimConfig(),
     "ease": ease.EaseConfig(),
 }
-# Epochs of 204,800 examples, so that a run takes minutes whatever a step costs: networks
-# of inner products see many more examples than those that score pairs.
+# Epochs of 204,800 examples: a run takes minutes whatever a step costs, so networks of
+# inner products see many more examples than those that score pairs.
 EPOCHS = {"dssm": 20, "youtube_dnn": 10, "bst": 4, "din": 5, "sasrec": 2}
 PDN_EPOCHS = 2
 LEARNING_RATES: dict[str, float] = {}

@@ -3,8 +3,8 @@
     python -m experiments.pdn.tune --model=din --output_dir=runs/pdn-tuning
 
 Every model gets the same: 8 settings, an eighth of its own training examples for each,
-and the same fifth of the users, whose last training row validates. What `settings.py` has was taken
-from these logs; `results/tuning` keeps them.
+and the same fifth of the users, whose last training row validates. What `settings.py`
+has was taken from these logs; `results/tuning` keeps them.
 """
 
 import dataclasses

@@ -25,15 +25,15 @@ def test_score(changes, own):
     model = problems.model(seed=3, **changes)
     features = problems.features()
     rng = np.random.default_rng(4)
-    ids = rng.integers(1, problems.NUM_ITEMS + 1, (5, 3))
-    owned = rng.integers(0, 2, (5, 3)).astype(np.float32) if own else None
+    ids = rng.integers(1, problems.NUM_ITEMS + 1, (5, 2))
+    owned = rng.integers(0, 2, (5, 2)).astype(np.float32) if own else None
     found = model.score(
         model.user_state(features),
         problems.items(ids),
         own=None if owned is None else tf.constant(owned),
     )
-    for b in range(5):
-        for c in range(3):
+    for b in range(3):
+        for c in range(2):
             item = {"item": ids[b, c], "category": problems.categories()[ids[b, c]]}
             own_bc = 0.0 if owned is None else owned[b, c]
             expected = numpy_pdn.score(model, features, b, item, own_bc)
