@@ -91,8 +91,9 @@ def build_shard(
     scores = score_in_batches(
         score_pairs, triggers, found.values, config.pairs_per_batch
     )
+    kept = _reach_the_kth(owners, scores, item_ids.size, config.k)
     owners, items, scores = best_of_rows(
-        owners, found.values, scores, item_ids.size, config.k
+        owners[kept], found.values[kept], scores[kept], item_ids.size, config.k
     )
     places = places_in_rows(owners, item_ids.size)
     neighbours = np.zeros([item_ids.size, config.k], np.int32)
@@ -139,3 +140,20 @@ def best_of_rows(
     order = np.lexsort([items, -scores, rows])
     order = order[places_in_rows(rows[order], num_rows) < k]
     return rows[order], items[order], scores[order]
+
+
+def _reach_the_kth(
+    rows: np.ndarray, scores: np.ndarray, num_rows: int, k: int
+) -> np.ndarray:
+    """Entries, sorted by row, that are not below the k-th of their row: bool `(E,)`.
+
+    Selecting is linear, so that few entries are left to be sorted.
+    """
+    places = places_in_rows(rows, num_rows)
+    width = int(places.max(initial=-1)) + 1
+    if width <= k:
+        return np.ones(rows.size, bool)
+    padded = np.full([num_rows, width], -np.inf, np.float32)
+    padded[rows, places] = scores
+    kth = np.partition(padded, width - k, axis=1)[:, width - k]
+    return scores >= kth[rows]
