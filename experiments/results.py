@@ -18,6 +18,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from experiments.pdn import results_page as pdn_page
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGES = ("tfrec", "tensorflow", "keras", "numpy", "faiss-cpu")
 COLUMNS = (
@@ -104,7 +106,11 @@ def page(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def whole_page() -> str:
+    """NANN's part, then PDN's."""
+    lines = pdn_page.lines(read_results("pdn"))
+    return page(list(read_results("nann"))) + "".join(f"{line}\n" for line in lines)
+
+
 if __name__ == "__main__":
-    (ROOT / "docs" / "results.md").write_text(
-        page(list(read_results("nann"))), encoding="utf-8"
-    )
+    (ROOT / "docs" / "results.md").write_text(whole_page(), encoding="utf-8")

@@ -1,0 +1,43 @@
+"""PDN against every other model over the same users: paired t-tests.
+
+    python -m experiments.pdn.compare --runs=runs/pdn --dataset=ml-1m
+
+Reads `users.npz` of every finished run `<dataset>-<model>-seed<k>` below `--runs`,
+prints the tests and writes them as JSON.
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+from absl import app, flags
+from rich.console import Console
+
+from experiments.pdn import comparison
+from experiments.pdn import settings as settings_lib
+from tfrec import artifacts
+
+_RUNS = flags.DEFINE_string("runs", "runs/pdn", "Folder of the runs' folders.")
+_DATASET = flags.DEFINE_enum("dataset", "ml-1m", settings_lib.DATASETS, "Data set.")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "The record; default: `<dataset>-comparison.json` in --runs."
+)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Compares, prints and writes."""
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    folder, dataset = pathlib.Path(_RUNS.value), _DATASET.value
+    try:
+        models = comparison.read_runs(folder, dataset)
+        record = comparison.make_record(dataset, models)
+    except ValueError as error:
+        raise app.UsageError(str(error)) from error
+    comparison.print_record(record, Console())
+    path = pathlib.Path(_OUTPUT.value or folder / f"{dataset}-comparison.json")
+    artifacts.write_json(path, record)
+    print(f"Record: {path}")
+
+
+if __name__ == "__main__":
+    app.run(main)

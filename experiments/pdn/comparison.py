@@ -1,0 +1,149 @@
+"""Paired tests of PDN against every other model, from the runs' per-user metrics.
+
+A user's value is its mean over the model's seeds (`tfrec.evaluation.significance`).
+"""
+
+import dataclasses
+import json
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from experiments.pdn import settings as settings_lib
+from experiments.results import environment
+from tfrec.evaluation.significance import paired_t_test
+
+# Each metric of `users.npz`, and the array that has its users.
+METRICS = {
+    "sampled_hr": "user",
+    "sampled_ndcg": "user",
+    "full_hr": "full_user",
+    "full_ndcg": "full_user",
+}
+FIRST = "pdn"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelRuns:
+    """The finished runs of a model.
+
+    Attributes:
+        name: as in the tables.
+        seeds: ascending.
+        users: of each array of users, ids `(E,)`, the same for all seeds.
+        metrics: of each metric `(S, E)`.
+    """
+
+    name: str
+    seeds: list[int]
+    users: dict[str, np.ndarray]
+    metrics: dict[str, np.ndarray]
+
+
+def read_runs(folder: pathlib.Path, dataset: str) -> dict[str, ModelRuns]:
+    """Every finished run of a data set, by model.
+
+    Raises: ValueError: runs of a model differ in setting or users, or runs in data.
+    """
+    found: dict[str, list[tuple[dict, dict]]] = {}
+    pattern = re.compile(rf"{re.escape(dataset)}-(?P<model>.+)-seed\d+")
+    for path in sorted(folder.glob(f"{dataset}-*-seed*")):
+        named = pattern.fullmatch(path.name)
+        record, arrays = path / "result.json", path / "users.npz"
+        if named is None or not record.is_file() or not arrays.is_file():
+            continue
+        result = json.loads(record.read_text(encoding="utf-8"))
+        if (result["setting"]["dataset"], result["model"]) != (dataset, named["model"]):
+            raise ValueError(
+                f"`{path}` must be a run of its name. Received: one of "
+                f"{result['model']} on {result['setting']['dataset']}"
+            )
+        with np.load(arrays) as users:
+            found.setdefault(named["model"], []).append((result, dict(users)))
+    every = [result for runs in found.values() for result, _ in runs]
+    if len({result["dataset"]["sha256"] for result in every}) > 1:
+        raise ValueError(f"All runs must be on one version of {dataset}.")
+    return {model: _of_model(model, runs) for model, runs in found.items()}
+
+
+def _of_model(model: str, runs: list[tuple[dict, dict]]) -> ModelRuns:
+    runs = sorted(runs, key=lambda run: run[0]["seed"])
+    results = [result for result, _ in runs]
+    if len({_without_seed(result["setting"]) for result in results}) > 1:
+        raise ValueError(f"All runs of {model} must have one setting, but the seed.")
+    users = {}
+    for key in dict.fromkeys(METRICS.values()):
+        first = users[key] = runs[0][1][key]
+        if any(not np.array_equal(first, arrays[key]) for _, arrays in runs):
+            raise ValueError(f"All runs of {model} must have the same `{key}`.")
+    metrics = {m: np.stack([arrays[m] for _, arrays in runs]) for m in METRICS}
+    seeds = [result["seed"] for result in results]
+    return ModelRuns(results[0]["name"], seeds, users, metrics)
+
+
+def _without_seed(setting: Mapping[str, Any]) -> str:
+    training = {k: v for k, v in setting["training"].items() if k != "seed"}
+    return json.dumps({**setting, "training": training}, sort_keys=True)
+
+
+def compare(first: ModelRuns, second: ModelRuns) -> dict[str, Any]:
+    """Tests of first against second by metric, over the users that both have."""
+    tests = {}
+    for metric, key in METRICS.items():
+        of_first, of_second = first.users[key], second.users[key]
+        _, left, right = np.intersect1d(of_first, of_second, True, return_indices=True)
+        test = paired_t_test(
+            first.metrics[metric][:, left], second.metrics[metric][:, right]
+        )
+        tests[metric] = {
+            "mean": float(second.metrics[metric][:, right].mean()),
+            **dataclasses.asdict(test),
+        }
+    return tests
+
+
+def make_record(dataset: str, models: Mapping[str, ModelRuns]) -> dict[str, Any]:
+    """The content of the comparison's file.
+
+    Raises: ValueError: there is no run of PDN, or of nothing else.
+    """
+    if FIRST not in models or len(models) < 2:
+        raise ValueError(
+            f"There must be finished runs of {FIRST} and of another model on "
+            f"{dataset}. Received: {sorted(models)}"
+        )
+    others = [m for m in settings_lib.MODELS if m in models and m != FIRST]
+    return {
+        "paper": "pdn",
+        "comparison": dataset,
+        "command": f"python -m experiments.pdn.compare --dataset={dataset}",
+        "first": FIRST,
+        "seeds": {model: models[model].seeds for model in (FIRST, *others)},
+        "environment": environment(),
+        "models": {
+            model: {
+                "name": models[model].name,
+                "tests": compare(models[FIRST], models[model]),
+            }
+            for model in others
+        },
+    }
+
+
+def print_record(record: Mapping[str, Any], console: Console) -> None:
+    """Prints a row a model: PDN's lead, its interval and the p-value."""
+    title = f"PDN less each model on {record['comparison']}, 95 % interval, p-value"
+    table = Table("model", "seeds", *METRICS, title=title)
+    for model, found in record["models"].items():
+        cells = [
+            f"{t['difference']:+.4f} [{t['low']:+.4f}, {t['high']:+.4f}] "
+            f"{t['p_value']:.2g}"
+            for t in found["tests"].values()
+        ]
+        table.add_row(found["name"], str(len(record["seeds"][model])), *cells)
+    console.print(table)

@@ -1,0 +1,89 @@
+"""Runs are read, matched by user, and tested in pairs."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments.pdn import comparison
+
+
+def _write(folder, model, seed, change=0.0, users=range(1, 21), **record):
+    path = folder / f"ml-1m-{model}-seed{seed}"
+    path.mkdir()
+    users = np.array(users)
+    values = (users % 3 == 0).astype(float) + change * (users % 2)
+    arrays = dict.fromkeys(comparison.METRICS, values)
+    np.savez(path / "users.npz", user=users, full_user=users, **arrays)
+    setting = {"dataset": "ml-1m", "lr": 1.0, "training": {"seed": seed, "epochs": 5}}
+    result = {"name": model.upper(), "model": model, "seed": seed, "setting": setting}
+    result |= {"dataset": {"name": "ml-1m", "sha256": "a"}, **record}
+    (path / "result.json").write_text(json.dumps(result))
+    return path
+
+
+def test_a_users_value_is_the_mean_over_seeds(tmp_path):
+    _write(tmp_path, "pdn", 0, change=0.2)
+    _write(tmp_path, "pdn", 1, change=0.6)
+    _write(tmp_path, "bst", 0)
+    models = comparison.read_runs(tmp_path, "ml-1m")
+    record = comparison.make_record("ml-1m", models)
+    assert record["seeds"] == {"pdn": [0, 1], "bst": [0]}
+    found = record["models"]["bst"]["tests"]["sampled_hr"]
+    # Odd users lead by the mean of .2 and .6, even ones by nothing.
+    differences = np.tile([0.4, 0.0], 10)
+    error = differences.std(ddof=1) / 20**0.5
+    assert found["users"] == 20
+    np.testing.assert_allclose(found["difference"], 0.2)
+    np.testing.assert_allclose(found["high"] - 0.2, 2.093 * error, rtol=1e-3)
+    np.testing.assert_allclose(found["mean"], 6 / 20)
+    assert record["environment"]["commit"]
+
+
+def test_users_are_matched_by_id(tmp_path):
+    _write(tmp_path, "pdn", 0, change=1.0, users=range(1, 21))
+    _write(tmp_path, "bst", 0, users=range(11, 31))
+    models = comparison.read_runs(tmp_path, "ml-1m")
+    found = comparison.make_record("ml-1m", models)["models"]["bst"]["tests"]
+    assert found["full_hr"]["users"] == 10
+    np.testing.assert_allclose(found["full_hr"]["difference"], 0.5)
+
+
+def test_unfinished_runs_and_other_sets_are_left_out(tmp_path):
+    _write(tmp_path, "pdn", 0)
+    _write(tmp_path, "pdn-no-bias", 0)
+    (_write(tmp_path, "pdn", 1) / "result.json").unlink()
+    (_write(tmp_path, "din", 0) / "users.npz").unlink()
+    (tmp_path / "ml-100k-bst-seed0").mkdir()
+    models = comparison.read_runs(tmp_path, "ml-1m")
+    assert {name: runs.seeds for name, runs in models.items()} == {
+        "pdn": [0],
+        "pdn-no-bias": [0],
+    }
+
+
+@pytest.mark.parametrize(
+    ("record", "users", "message"),
+    [
+        ({"dataset": {"sha256": "b"}}, range(1, 21), "one version of ml-1m"),
+        ({"setting": {"dataset": "ml-100k"}}, range(1, 21), "run of its name"),
+        ({}, range(2, 22), "same `user`"),
+        (
+            {"setting": {"dataset": "ml-1m", "training": {"seed": 1, "epochs": 9}}},
+            range(1, 21),
+            "one setting",
+        ),
+    ],
+)
+def test_runs_that_do_not_go_together_are_refused(tmp_path, record, users, message):
+    _write(tmp_path, "pdn", 0)
+    _write(tmp_path, "pdn", 1, users=users, **record)
+    with pytest.raises(ValueError, match=message):
+        comparison.read_runs(tmp_path, "ml-1m")
+
+
+@pytest.mark.parametrize("model", ["pdn", "bst"])
+def test_one_model_is_not_enough(tmp_path, model):
+    _write(tmp_path, model, 0)
+    with pytest.raises(ValueError, match=rf"another model.*\['{model}'\]"):
+        comparison.make_record("ml-1m", comparison.read_runs(tmp_path, "ml-1m"))
