@@ -46,7 +46,7 @@ class PdnConfig:
     behaviour_size: int = 8
     cooccurrence_size: int = 4
     trigger_units: tuple[int, ...] = (64, 32)
-    similarity_units: tuple[int, ...] = (32, 16)
+    similarity_units: tuple[int, ...] = (64, 32)
     direct_units: tuple[int, ...] = (64, 32)
     path_width: int = 1
     merge: str = "softplus_sum"
