@@ -10,8 +10,8 @@ import tensorflow as tf
 from rich.progress import track
 
 from experiments.nann.problem import EVALUATION_BATCH, Problem
+from tfrec.evaluation import retrieval
 from tfrec.evaluation.brute_force import BruteForce, TopK
-from tfrec.evaluation.metrics import coverage, recall, recall_delta
 from tfrec.nann.config import WalkConfig
 from tfrec.nann.index import HnswIndex
 from tfrec.nann.model import Nann
@@ -26,14 +26,12 @@ def brute_force(
     """The exact lists of the test users, from `folder` if they are there."""
     path = folder / EXACT
     if resume and path.exists():
-        return TopK(**np.load(path))
+        return retrieval.load_top_k(path)
     exact = BruteForce(model, index.vectors, problem.setting.top_m)
     found = exact.run(
         _batches(problem, "brute force"), seen=problem.setting.filter_seen
     )
-    partial = folder / f"partial-{EXACT}"
-    np.savez(partial, positions=found.positions, scores=found.scores)
-    partial.replace(path)
+    retrieval.save_top_k(path, found)
     return found
 
 
@@ -58,14 +56,10 @@ def walk(
     seconds = time.perf_counter() - start
     positions = np.concatenate([result.positions for result in found])
     num_scored = np.concatenate([result.num_scored for result in found])
-    recall_all = mean_recall(problem, exact.positions)
-    recall_retrieval = mean_recall(problem, positions)
     return {
         **dataclasses.asdict(config),
         "entry_level": retriever.entry_level,
-        "recall_retrieval": recall_retrieval,
-        "recall_delta": recall_delta(recall_all, recall_retrieval),
-        "coverage": float(coverage(positions, exact.positions).mean()),
+        **retrieval.against_exact(positions, exact.positions, problem.split.test),
         "share": float(num_scored.mean() / index.num_items),
         "seconds": seconds,
     }
@@ -73,8 +67,7 @@ def walk(
 
 def mean_recall(problem: Problem, positions: np.ndarray) -> float:
     """Mean recall@M of the test users' lists."""
-    test = problem.split.test
-    return float(recall(positions + 1, test.targets, test.target_splits).mean())
+    return retrieval.mean_recall(positions, problem.split.test)
 
 
 def _batches(problem: Problem, description: str) -> Any:

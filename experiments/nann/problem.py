@@ -12,7 +12,7 @@ from tfrec.data import sequences, splits
 from tfrec.data.prepared import PreparedDataset
 from tfrec.data.samplers import UnigramSampler
 from tfrec.data.schema import Schema, schema_for
-from tfrec.evaluation.metrics import recall
+from tfrec.evaluation import retrieval
 
 EVALUATION_BATCH = 50
 
@@ -94,9 +94,7 @@ class Problem:
 
     def popularity_recall(self, examples: splits.Examples) -> float:
         """Recall@M of the M most frequent training targets for everybody."""
-        top = np.argsort(-self.counts, kind="stable")[: self.setting.top_m]
-        lists = np.broadcast_to(top, [examples.size, top.size])
-        return float(recall(lists, examples.targets, examples.target_splits).mean())
+        return retrieval.popularity_recall(self.counts, examples, self.setting.top_m)
 
 
 def load(setting: Setting, seed: int, data_home: str | None) -> Problem:

@@ -19,7 +19,7 @@ import tensorflow as tf
 from absl import app, flags
 from rich.console import Console
 
-from experiments.pdn import evaluate, report, system
+from experiments.pdn import evaluate, plots, report, system
 from experiments.pdn import problem as problem_lib
 from experiments.pdn import settings as settings_lib
 from experiments.pdn.train import train
@@ -115,6 +115,10 @@ def run(
     partial.replace(folder / "users.npz")
     result = report.make_result(problem, training, metrics)
     artifacts.write_json(folder / "result.json", result)
+    if training["history"]:
+        plots.curves(result, folder / "curves.png")
+    if "agreement" in metrics:
+        plots.agreement(result, folder / "agreement.png")
     report.print_result(result, console)
     console.print(f"Record: {folder / 'result.json'}", soft_wrap=True)
     return result

@@ -1,11 +1,11 @@
 """The training stage: a model whose weights are the best epoch's, behind its ranker."""
 
 import pathlib
+import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from experiments.pdn.problem import Problem
 from experiments.pdn.rankers import ClosedFormRanker, NeuralRanker, PdnRanker, Ranker
@@ -97,9 +97,9 @@ def fit_closed_form(problem: Problem) -> tuple[Ranker, dict[str, Any]]:
         rows.users, rows.items, dataset.num_users, dataset.num_items
     )
     model = _CLOSED_FORM[problem.setting.model](problem.setting.network)
-    start = tf.timestamp()
+    start = time.monotonic()
     model.fit(matrix)
-    seconds = float(tf.timestamp() - start)
+    seconds = time.monotonic() - start
     ranker = ClosedFormRanker(model, problem)
     metrics = validate_fn(ranker, problem)()
     return ranker, {

@@ -1,15 +1,12 @@
-"""Small catalogues for the tests of the export, and a process that knows TensorFlow."""
+"""Small catalogues for the tests of the export, and what clients send."""
 
-import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import tensorflow as tf
 
 from tests.nann import problems
+from tests.serving import fresh_process
 from tfrec.nann import index as index_lib
 from tfrec.nann.config import IndexConfig, NannConfig, WalkConfig
 from tfrec.nann.index import HnswIndex
@@ -18,20 +15,6 @@ MAX_HISTORY = 6
 NUM_TOY_ITEMS, TOY_WIDTH = 120, 8
 NANN_WALK = WalkConfig(ef=(3, 5), steps=(1, 2))
 TOY_WALK = WalkConfig(ef=(4, 8, 16), steps=(1, 1, 2))
-
-ONLY_TENSORFLOW = """
-import json, sys
-import tensorflow as tf
-
-library, model, history, k = sys.argv[1:]
-if library != "-":
-    tf.load_op_library(library)
-retrieve = tf.saved_model.load(model).signatures["retrieve"]
-history = tf.constant(json.loads(history), tf.int64)
-found = retrieve(history=history, k=tf.constant(int(k)))
-assert not [name for name in sys.modules if name.partition(".")[0] == "tfrec"]
-print(json.dumps({name: value.numpy().tolist() for name, value in found.items()}))
-"""
 
 
 class Toy(tf.Module):
@@ -105,14 +88,5 @@ def run_only_tensorflow(
     library: str, model: pathlib.Path, histories: list[list[int]], k: int
 ) -> dict[str, np.ndarray]:
     """Runs `retrieve` in a process that imports TensorFlow and nothing of ours."""
-    sent = json.dumps(rectangle(histories).tolist())
-    done = subprocess.run(
-        [sys.executable, "-c", ONLY_TENSORFLOW, library, model, sent, str(k)],
-        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
-        cwd=model.anchor,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return {k: np.array(v) for k, v in json.loads(done.stdout).items()}
+    request = {"history": rectangle(histories), "k": k}
+    return fresh_process.retrieve(library, model, request)

@@ -61,10 +61,10 @@ def cooccurrence(config: PdnConfig = CONFIG, seed: int = 0) -> Cooccurrence:
     return Cooccurrence(train_rows(seed), NUM_ITEMS, config.cooccurrence)
 
 
-def model(seed: int = 0, **changes: object) -> Pdn:
+def model(seed: int = 0, schema: Schema = SCHEMA, **changes: object) -> Pdn:
     """A model with random weights, biases included."""
     config = dataclasses.replace(CONFIG, **changes)
-    made = Pdn(config, SCHEMA, cooccurrence(config))
+    made = Pdn(config, schema, cooccurrence(config))
     rng = np.random.default_rng(seed)
     for variable in made.trainable_variables:
         noise = rng.normal(0, 0.5, variable.shape).astype(np.float32)

@@ -17,7 +17,7 @@ from tfrec.data.fields import RECENCY, TIME_GAP, Fields
 from tfrec.data.histories import gap_buckets
 from tfrec.pdn.index import PathIndex
 from tfrec.pdn.model import Pdn
-from tfrec.pdn.retrieval import PathRetriever
+from tfrec.pdn.retrieval import PathRetriever, known_fields
 from tfrec.serving.raw_ids import RawIds, latest_places, take_places
 from tfrec.serving.saved_model import save_signatures
 from tfrec.serving.vocabulary import Vocabulary
@@ -173,16 +173,21 @@ class Served:
         self, triggers: tf.Tensor, items: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """s_ji of eq. 9 of pairs of raw ids `(P,)`, for an index to be built."""
-        pairs = [self._item_fields(ids) for ids in (triggers, items)]
-        return {"similarities": self.retriever.model.similarity(*pairs)[..., 0]}
+        model = self.retriever.model
+        pairs = [
+            known_fields(model, self._item_fields(self.raw_ids.positions(ids) + 1))
+            for ids in (triggers, items)
+        ]
+        return {"similarities": model.similarity(*pairs)[..., 0]}
 
     def features(self, request: Mapping[str, tf.Tensor]) -> dict[str, Any]:
         """The model's features of a request; unknown items are left out."""
+        _check_shapes(request)
         positions = self.raw_ids.positions(request["history"])
         length = self.retriever.model.config.max_history
         places = latest_places(positions, length)
         item_ids = take_places(positions, places, -1) + 1
-        history = self._with_fields(item_ids)
+        history = self._item_fields(item_ids)
         for name, vocabulary in self.behaviour.items():
             values = vocabulary.ids(request[f"history_{name}"])
             history[name] = take_places(values, places, 0)
@@ -214,14 +219,22 @@ class Served:
             "path_contributions": found.path_contributions,
         }
 
-    def _item_fields(self, raw_ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._with_fields(self.raw_ids.positions(raw_ids) + 1)
-
-    def _with_fields(self, item_ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Fields of item ids; those that the model does not know are padding to it."""
-        known = self.retriever.model.schema.tables["item"].size
+    def _item_fields(self, item_ids: tf.Tensor) -> dict[str, tf.Tensor]:
         fields = {k: tf.gather(v, item_ids) for k, v in self.item_features.items()}
-        return {"item": tf.where(item_ids < known, item_ids, 0), **fields}
+        return {"item": item_ids, **fields}
+
+
+def _check_shapes(request: Mapping[str, tf.Tensor]) -> None:
+    """What describes users or behaviours must be of those of `history`."""
+    shape = tf.shape(request["history"])
+    for name, values in request.items():
+        is_behaviour = name.startswith("history")
+        rule = "the shape of" if is_behaviour else "an element for each row of"
+        tf.debugging.assert_equal(
+            tf.shape(values),
+            shape if is_behaviour else shape[:1],
+            f"`{name}` must have {rule} `history`",
+        )
 
 
 def _at_least_one(k: tf.Tensor) -> tf.Operation:

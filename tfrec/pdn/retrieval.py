@@ -41,8 +41,7 @@ class PathRetriever(tf.Module):
         model: scalar paths, merged as eq. 10.
         index: of the same model.
         item_features: `{name: (N + 1,)}`, features of an item besides its id; row 0 is
-            padding. Items that the index has and the model has not have no row, and no
-            direct path beyond the bias.
+            padding. The index may have newer items than the model: see `known_fields`.
         num_triggers: m.
         num_paths: P, paths returned with each result.
         ops: "custom", or "reference" for a graph without custom ops.
@@ -72,6 +71,13 @@ class PathRetriever(tf.Module):
             )
         if ops not in OPS:
             raise ValueError(f"`ops` must be in {OPS}. Received: {ops!r}")
+        for name, values in item_features.items():
+            if tuple(values.shape) != (index.num_items + 1,):
+                raise ValueError(
+                    f"`item_features[{name!r}]` must have shape "
+                    f"({index.num_items + 1},), a row an item of the index and one of "
+                    f"padding. Received: {tuple(values.shape)}"
+                )
         self.model = model
         self.num_triggers = num_triggers
         self.num_paths = num_paths
@@ -99,8 +105,10 @@ class PathRetriever(tf.Module):
         self, features: Mapping[str, Any]
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """`triggers`, and p_u `(B, D + 1)`, of width 0 without a direct net."""
-        state = self.model.user_state(features)
-        positions, weights = self._top_triggers(state)
+        history = known_fields(self.model, features["history"])
+        state = self.model.user_state({**features, "history": history})
+        ids = features["history"]["item"]
+        positions, weights = self._top_triggers(ids, state["weights"])
         no_direct = tf.zeros([tf.shape(positions)[0], 0])
         return positions, weights, state.get("user", no_direct)
 
@@ -162,9 +170,8 @@ class PathRetriever(tf.Module):
         scores = tf.gather(self.similarities, places)
         return tf.where(is_real, found, -1), tf.where(is_real, scores, _LOW)
 
-    def _top_triggers(self, state: Mapping[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
-        ids = state["trigger_ids"]
-        weights = tf.where(ids != 0, state["weights"][..., 0], _LOW)
+    def _top_triggers(self, ids: Any, weights: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        weights = tf.where(ids != 0, weights[..., 0], _LOW)
         count = tf.minimum(self.num_triggers, tf.shape(ids)[1])
         best, places = tf.math.top_k(weights, count)
         positions = tf.gather(ids, places, batch_dims=1) - 1
@@ -174,14 +181,23 @@ class PathRetriever(tf.Module):
         """q_i by position `(N, D + 1)`; `(N, 0)` without a direct net."""
         if not self.model.config.direct_units:
             return tf.zeros([self.num_items, 0])
-        known = self.model.schema.tables["item"].size
-        ids = tf.range(1, self.num_items + 1)
         fields = {
-            name: tf.gather(tf.convert_to_tensor(values), ids)
+            name: tf.convert_to_tensor(values)[1:]
             for name, values in item_features.items()
         }
-        ids = tf.where(ids < known, ids, 0)  # padding's row is zeros: a new item's
-        return self.model.item_vectors({"item": ids, **fields})
+        fields["item"] = tf.range(1, self.num_items + 1)
+        return self.model.item_vectors(known_fields(self.model, fields))
+
+
+def known_fields(model: Pdn, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields in which an id that the model has no row of is padding: zeros.
+
+    So an item newer than the model is what its other fields are: its category, say.
+    """
+    tables = model.schema.tables
+    return {
+        name: tf.where(ids < tables[name].size, ids, 0) for name, ids in fields.items()
+    }
 
 
 def _variable(values: Any, name: str) -> tf.Variable:

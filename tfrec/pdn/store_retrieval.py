@@ -14,14 +14,14 @@ from tfrec import ops as tfrec_ops
 from tfrec.pdn.index_store import read_lists
 from tfrec.pdn.model import Pdn
 from tfrec.pdn.retrieval import PathRetriever, Retrieved
-from tfrec.stores import Store
+from tfrec.stores import Store, StoreError
 
 
 class StoreRetriever:
     """Retrieves by a model in this process and lists in a store.
 
     Args:
-        retriever: the model, m, P and q_i; its own index may be empty.
+        retriever: the model, m, P and q_i; the lists of its own index may be empty.
         store: holds the index, written by `tfrec.pdn.index_store.write_to_store`.
         model_version: of the model; an index of another one is refused.
     """
@@ -46,7 +46,8 @@ class StoreRetriever:
             k: K, at least 1.
             excluded: int32 `(B, S)` positions that a user does not get, -1 pads.
         Raises:
-            StoreError: the current version is of another model (both are named).
+            StoreError: the current version is of another model (both are named), or
+                has newer items, whose q_i the retriever does not have.
             StoreUnavailable: the store does not answer: nobody gets a partial list.
                 The same call works once it is back.
         """
@@ -67,7 +68,7 @@ class StoreRetriever:
                 similarities,
                 np.concatenate([[0], np.cumsum(degrees)]),
                 users,
-                tf.gather(self._retriever.item_vectors, ids),
+                self._vectors(ids),
                 _places(ids, np.asarray(excluded)),
                 tf.zeros([0], tf.bool),
                 k,
@@ -78,6 +79,20 @@ class StoreRetriever:
             positions=_positions(ids, found.positions.numpy()),
             path_triggers=_positions(ids, found.path_triggers.numpy()),
         )
+
+    def _vectors(self, ids: np.ndarray) -> Any:
+        """q_i of ascending positions `(C,)`."""
+        vectors = self._retriever.item_vectors
+        num_items, width = vectors.shape
+        if not width:
+            return tf.zeros([ids.size, 0])
+        if ids.size and ids[-1] >= num_items:
+            raise StoreError(
+                f"The index in the store must have the retriever's {num_items} items: "
+                "newer ones need a retriever with their features. "
+                f"Received: position {ids[-1]}"
+            )
+        return tf.gather(vectors, ids)
 
 
 def _places(ids: np.ndarray, positions: np.ndarray) -> np.ndarray:
