@@ -10,7 +10,8 @@
 
 int main() {
   int num_missing = 0;
-  for (const char* name : {"Tfrec>VisitedInsert", "Tfrec>GraphExpand", "Tfrec>PathTopK"}) {
+  for (const char* name :
+       {"Tfrec>VisitedInsert", "Tfrec>GraphExpand", "Tfrec>PathTopK"}) {
     const tensorflow::OpDef* op = nullptr;
     const absl::Status found =
         tensorflow::OpRegistry::Global()->LookUpOpDef(name, &op);
