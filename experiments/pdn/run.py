@@ -43,6 +43,9 @@ _DATA_HOME = flags.DEFINE_string(
     "data_home", None, "Prepared data; default: $TFREC_DATA_HOME or ~/.cache/tfrec."
 )
 _RESUME = flags.DEFINE_bool("resume", False, "Keep what an earlier run finished.")
+_SYSTEM = flags.DEFINE_bool(
+    "system", True, "PDN: also index, greedy retrieval, figures and export."
+)
 _TESTING = flags.DEFINE_bool(
     "testing", False, "A few steps on ml-100k, to see that everything runs."
 )
@@ -106,7 +109,7 @@ def run(
     ranker, training = train(problem, folder, resume)
     console.print(f"Trained at {training['examples_per_second']:,.0f} examples/s.")
     metrics, users = evaluate.evaluate(ranker, problem)
-    if setting.model == "pdn":
+    if setting.model == "pdn" and _SYSTEM.value:
         index = system.load_or_build(ranker, problem, folder)
         metrics["agreement"] = system.agreement(ranker, problem, index)
         system.export_and_query(ranker, problem, index, folder, console)

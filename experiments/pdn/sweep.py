@@ -85,6 +85,8 @@ def execute(run: Run) -> None:
         *(f"--dataset={dataset}", f"--model={model}", f"--seed={seed}"),
         *(f"--output_dir={folder_of(run)}", f"--threads={_THREADS.value}"),
     ]
+    if seed:  # the system is shown once
+        command.append("--nosystem")
     if _DATA_HOME.value:
         command.append(f"--data_home={_DATA_HOME.value}")
     start = time.monotonic()

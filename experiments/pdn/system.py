@@ -183,20 +183,13 @@ def example_request(problem: Problem, example: int) -> dict[str, Any]:
 
 
 def _points(setting: Any) -> Iterator[tuple[int, int, int]]:
-    """The setting itself, then each number varied alone."""
-    base = {"k": setting.k, "k_hat": setting.k_hat, "m": setting.m}
-    smaller = {
-        name: [max(1, value // part) for part in (2, 5, 10)]
-        for name, value in base.items()
-    }
-    points = [base]
-    for name, values in smaller.items():
-        points += [{**base, name: value} for value in values]
-    seen = {}
-    for point in points:
-        point["k"] = min(point["k"], point["k_hat"])
-        seen[tuple(point.values())] = None
-    return iter(seen)
+    """k, k-hat and m: the setting itself, then each number varied alone."""
+    k, k_hat, m = setting.k, setting.k_hat, setting.m
+    points = [(k, k_hat, m)]
+    points += [(n, k_hat, m) for n in (k // 5, k // 2, 2 * k)]
+    points += [(min(k, n), n, m) for n in (k_hat // 5, k_hat // 2, 2 * k_hat)]
+    points += [(k, k_hat, n) for n in (m // 10, m // 5, m // 2)]
+    return iter(dict.fromkeys((max(1, k), k_hat, max(1, m)) for k, k_hat, m in points))
 
 
 def _seen(problem: Problem, examples: Examples, rows: slice) -> list[np.ndarray]:
