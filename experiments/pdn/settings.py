@@ -28,11 +28,11 @@ CLOSED_FORM: dict[str, Any] = {
     "popularity": None,
     "pcf": item_cf.ItemCfConfig(),
     "slim": slim.SlimConfig(),
-    "ease": ease.EaseConfig(),
+    "ease": ease.EaseConfig(l2=1000.0),
 }
 # Epochs of 204,800 examples: a run takes minutes whatever a step costs, so networks of
 # inner products see many more examples than those that score pairs.
-EPOCHS = {"dssm": 20, "youtube_dnn": 10, "bst": 4, "din": 5, "sasrec": 2}
+EPOCHS = {"dssm": 20, "youtube_dnn": 10, "bst": 4, "din": 5, "sasrec": 4}
 PDN_EPOCHS = 2
 LEARNING_RATES: dict[str, float] = {}
 BEST_BASELINES = ("din", "sasrec")  # have five seeds on ml-1m, as PDN
