@@ -19,7 +19,7 @@ PDN_VARIANTS: dict[str, dict[str, Any]] = {
 }
 NEURAL: dict[str, Any] = {
     "dssm": baselines.DssmConfig(),
-    "youtube_dnn": baselines.YoutubeDnnConfig(),
+    "youtube_dnn": baselines.YoutubeDnnConfig(units=(64, 32)),
     "bst": baselines.BstConfig(),
     "din": baselines.DinConfig(),
     "sasrec": baselines.SasRecConfig(),
