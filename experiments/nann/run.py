@@ -12,7 +12,6 @@ the chief does the rest.
 import dataclasses
 import json
 import pathlib
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from experiments.nann import problem as problem_lib
 from experiments.nann import settings as settings_lib
 from experiments.nann.problem import Problem
 from experiments.nann.train import item_vectors_fn, train
+from experiments.run_folder import prepare_folder
 from tfrec import artifacts
 from tfrec import ops as tfrec_ops
 from tfrec.data.errors import DataError
@@ -117,33 +117,6 @@ def default_folder(setting: settings_lib.Setting) -> pathlib.Path:
     return pathlib.Path("runs", "-".join(part for part in parts if part))
 
 
-def prepare_folder(
-    folder: pathlib.Path, setting: settings_lib.Setting, resume: bool
-) -> None:
-    """Makes the folder one of this setting: empties it, or checks what is there.
-
-    Raises: UsageError: what is to be resumed is of another setting.
-    """
-    wanted = json.loads(json.dumps(dataclasses.asdict(setting)))
-    record = folder / "setting.json"
-    if resume and record.exists():
-        found = json.loads(record.read_text(encoding="utf-8"))
-        for name in sorted(wanted.keys() | found.keys()):
-            if wanted.get(name) != found.get(name):
-                raise app.UsageError(
-                    f"--resume must keep the setting of {record}. There `{name}` is "
-                    f"{found.get(name)}. Received: {wanted.get(name)}"
-                )
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("result.json", evaluate.EXACT, "index"):
-        stale = folder / name
-        if stale.is_dir():
-            shutil.rmtree(stale)
-        stale.unlink(missing_ok=True)
-    artifacts.write_json(record, wanted)
-
-
 def build_index(
     model: Nann, problem: Problem, folder: pathlib.Path, resume: bool
 ) -> HnswIndex:
@@ -217,7 +190,9 @@ def run_stages() -> None:
     console, resume = Console(), _RESUME.value
     problem = problem_lib.load(setting, _SEED.value, _DATA_HOME.value)
     if distribution.is_chief(strategy):
-        prepare_folder(folder, setting, resume)
+        prepare_folder(
+            folder, setting, resume, ("result.json", evaluate.EXACT, "index")
+        )
     console.print(f"[bold]{setting.dataset}[/bold]: {problem.summary}")
     model, training = train(problem, setting.training, folder, strategy, resume)
     console.print(f"Trained at {training['examples_per_second']:,.0f} examples/s.")

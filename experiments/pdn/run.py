@@ -8,8 +8,6 @@ export and query the export in a new process. Each writes into `--output_dir`; w
 `--resume` a training that was cut off goes on where it was.
 """
 
-import dataclasses
-import json
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -23,6 +21,7 @@ from experiments.pdn import evaluate, plots, report, system
 from experiments.pdn import problem as problem_lib
 from experiments.pdn import settings as settings_lib
 from experiments.pdn.train import train
+from experiments.run_folder import prepare_folder
 from tfrec import artifacts
 from tfrec.data.errors import DataError
 from tfrec.training import TrainingInterrupted, configure
@@ -66,29 +65,6 @@ def make_setting() -> settings_lib.Setting:
     )
 
 
-def prepare_folder(
-    folder: pathlib.Path, setting: settings_lib.Setting, resume: bool
-) -> None:
-    """Makes the folder one of this setting, or checks that what is there is.
-
-    Raises: UsageError: what is to be resumed is of another setting.
-    """
-    wanted = json.loads(json.dumps(dataclasses.asdict(setting)))
-    record = folder / "setting.json"
-    if resume and record.exists():
-        found = json.loads(record.read_text(encoding="utf-8"))
-        for name in sorted(wanted.keys() | found.keys()):
-            if wanted.get(name) != found.get(name):
-                raise app.UsageError(
-                    f"--resume must keep the setting of {record}. There `{name}` is "
-                    f"{found.get(name)}. Received: {wanted.get(name)}"
-                )
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "result.json").unlink(missing_ok=True)
-    artifacts.write_json(record, wanted)
-
-
 def run(
     setting: settings_lib.Setting,
     seed: int,
@@ -99,7 +75,7 @@ def run(
 ) -> dict:
     """All stages; returns the record, which is also `result.json` in `folder`."""
     problem = problem_lib.load(setting, seed, data_home)
-    prepare_folder(folder, setting, resume)
+    prepare_folder(folder, setting, resume, ("result.json", "users.npz", "index"))
     console.print(
         f"[bold]{setting.dataset}, {setting.model}, seed {seed}[/bold]: "
         f"{problem.split.train.size:,} training targets, "

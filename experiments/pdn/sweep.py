@@ -55,13 +55,14 @@ def folder_of(run: Run) -> pathlib.Path:
     return pathlib.Path(_OUTPUT_DIR.value) / f"{dataset}-{model}-seed{seed}"
 
 
-def is_done(run: Run) -> bool:
-    """Whether there is a result of the setting as it is now."""
-    path = folder_of(run) / "result.json"
+def is_of_setting(run: Run, name: str) -> bool:
+    """Whether a JSON file of a run is of its setting as it is now."""
+    path = folder_of(run) / name
     if not path.exists():
         return False
-    wanted = json.loads(json.dumps(dataclasses.asdict(settings_lib.setting_for(*run))))
-    return json.loads(path.read_text(encoding="utf-8"))["setting"] == wanted
+    found = json.loads(path.read_text(encoding="utf-8"))
+    wanted = dataclasses.asdict(settings_lib.setting_for(*run))
+    return found.get("setting", found) == json.loads(json.dumps(wanted))
 
 
 @contextlib.contextmanager
@@ -81,10 +82,12 @@ def execute(run: Run) -> None:
     """One run in a process of its own, so that a failure ends no other run."""
     dataset, model, seed = run
     command = [
-        *(sys.executable, "-m", "experiments.pdn.run", "--resume"),
+        *(sys.executable, "-m", "experiments.pdn.run"),
         *(f"--dataset={dataset}", f"--model={model}", f"--seed={seed}"),
         *(f"--output_dir={folder_of(run)}", f"--threads={_THREADS.value}"),
     ]
+    if is_of_setting(run, "setting.json"):
+        command.append("--resume")
     if seed:  # the system is shown once
         command.append("--nosystem")
     if _DATA_HOME.value:
@@ -103,7 +106,7 @@ def main(argv: Sequence[str]) -> None:
     runs = runs_of(_SWEEP.value)
     for number, run in enumerate(runs, 1):
         with claimed(folder_of(run)) as is_mine:
-            if not is_mine or is_done(run):
+            if not is_mine or is_of_setting(run, "result.json"):
                 continue
             print(f"{number} of {len(runs)}: {folder_of(run).name}", flush=True)
             execute(run)

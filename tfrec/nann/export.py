@@ -142,13 +142,7 @@ class Served:
         **user: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         """`retrieve` without raw ids for all, `(U,)`, and for each user, `(B, S)`."""
-        delisted = self.raw_ids.positions(unavailable)
-        delisted = tf.boolean_mask(delisted, delisted >= 0)
-        available = tf.tensor_scatter_nd_update(
-            tf.fill([self.retriever.num_items], True),
-            delisted[:, tf.newaxis],
-            tf.zeros_like(delisted, tf.bool),
-        )
+        available = self.raw_ids.all_but(unavailable)
         state = self._state(history, user)
         return self._results(state, k, available, self.raw_ids.positions(seen))
 

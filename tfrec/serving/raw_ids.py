@@ -35,6 +35,16 @@ class RawIds(tf.Module):
         found = tf.where(is_known, tf.gather(self._order, places), -1)
         return tf.ensure_shape(tf.reshape(found, tf.shape(ids)), ids.shape)
 
+    def all_but(self, unavailable: tf.Tensor) -> tf.Tensor:
+        """Bool `(N,)`: False for raw ids int64 `(U,)`; unknown ids have no effect."""
+        positions = self.positions(unavailable)
+        positions = tf.boolean_mask(positions, positions >= 0)
+        return tf.tensor_scatter_nd_update(
+            tf.fill([self._ids.shape[0]], True),
+            positions[:, tf.newaxis],
+            tf.zeros_like(positions, tf.bool),
+        )
+
     def of(self, positions: tf.Tensor) -> tf.Tensor:
         """Raw ids int64 of positions; `MISSING_ID` for -1."""
         ids = tf.gather(self._ids, tf.maximum(positions, 0))
