@@ -20,7 +20,7 @@ PDN_VARIANTS: dict[str, dict[str, Any]] = {
 NEURAL: dict[str, Any] = {
     "dssm": baselines.DssmConfig(),
     "youtube_dnn": baselines.YoutubeDnnConfig(units=(64, 32)),
-    "bst": baselines.BstConfig(),
+    "bst": baselines.BstConfig(dropout=0.0),
     "din": baselines.DinConfig(),
     "sasrec": baselines.SasRecConfig(),
 }
