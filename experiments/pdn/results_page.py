@@ -5,7 +5,7 @@ Made of what is kept below `experiments/pdn/results/`: records of runs, and one 
 """
 
 import collections
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from experiments.pdn import results_tables as tables
 from experiments.pdn.results_tables import Record
@@ -63,12 +63,11 @@ def _set_place(dataset: str) -> tuple[bool, str]:
 
 def _note(models: Mapping[str, list[Record]]) -> list[str]:
     every = [run for runs in models.values() for run in runs]
-    sampled, full = _numbers(every, "sampled"), _numbers(every, "full")
-    split = every[0]["setting"]["split"]
-    return [f"{sampled} test users ({split}), {full} of them in the full ranking."]
-
-
-def _numbers(runs: Sequence[Record], protocol: str) -> str:
-    """How many users; all numbers where runs differ."""
-    users = sorted({run["metrics"][protocol]["users"] for run in runs})
-    return " or ".join(f"{number:,}" for number in users)
+    users = max(run["metrics"]["sampled"]["users"] for run in every)
+    note = f"{users:,} test users ({every[0]['setting']['split']})."
+    if any(run["metrics"]["full"]["users"] < users for run in every):
+        note += (
+            " Models that score pairs of user and item one by one rank all items for a "
+            "seeded draw of them."
+        )
+    return [note]

@@ -46,6 +46,11 @@ def _papers(first: int) -> Callable[[Sequence[Record]], str]:
     return cell
 
 
+def _full_users(runs: Sequence[Record]) -> str:
+    users = sorted({run["metrics"]["full"]["users"] for run in runs})
+    return " or ".join(f"{number:,}" for number in users)
+
+
 def _minutes(runs: Sequence[Record]) -> str:
     return mean_and_deviation([r["training"]["seconds"] / 60 for r in runs], "{:.1f}")
 
@@ -80,6 +85,7 @@ def table_2(
         "item-to-item HR@10": _metric("item_to_item", "hr"),
         "item-to-item NDCG@10": _metric("item_to_item", "ndcg"),
         "the paper's item-to-item": _papers(2),
+        "full, users": _full_users,
         "full HR@10": _metric("full", "hr"),
         "full NDCG@10": _metric("full", "ndcg"),
         "full HR@300": _metric("full", "hr300"),
@@ -100,35 +106,40 @@ def table_2(
 
 def by_length(models: Mapping[str, list[Record]]) -> list[str]:
     """Table 4 and figure 7: HR@300 and diversity by length of the history."""
-    first = next(iter(models.values()))[0]
-    groups = {
-        name: group["users"]
-        for name, group in first["metrics"]["by_length"]["hr300"].items()
-        if group["users"]
-    }
     titles = {
         "hr300": "HR@300 by the number n of behaviours (table 4, there Taobao's log):",
         "diversity": "Categories among the 300 by n (figure 7):",
     }
     found = []
     for metric, title in titles.items():
+        groups = _groups(models, metric)
         heads = [f"{name}, {users:,} users" for name, users in groups.items()]
         found += ["", title, "", *head(["model", *heads])]
         base = _group_means(models[BASE], metric) if BASE in models else {}
         for model, runs in models.items():
             means = _group_means(runs, metric)
-            cells = [f"{means[name]:.3f}" for name in groups]
-            if metric == "hr300" and base and model != BASE:
-                cells = [
-                    f"{cell} ({means[name] / base[name] - 1:+.1%})"
-                    if base[name]
-                    else cell
-                    for cell, name in zip(cells, groups, strict=True)
-                ]
+            compared = base if metric == "hr300" and model != BASE else {}
+            cells = [_relative(means.get(n), compared.get(n)) for n in groups]
             found.append(row([runs[0]["name"], *cells]))
         if metric == "hr300" and base:
             found += ["", "In brackets: relative to BST, as in the paper."]
     return found
+
+
+def _groups(models: Mapping[str, list[Record]], metric: str) -> dict[str, int]:
+    """Groups that have users, and how many where most are ranked."""
+    sizes: dict[str, int] = {}
+    for run in (run for runs in models.values() for run in runs):
+        for name, group in run["metrics"]["by_length"][metric].items():
+            sizes[name] = max(sizes.get(name, 0), group["users"])
+    return {name: users for name, users in sizes.items() if users}
+
+
+def _relative(mean: float | None, base: float | None) -> str:
+    """A mean, and by how much it is above another; empty without users."""
+    if mean is None:
+        return ""
+    return f"{mean:.3f} ({mean / base - 1:+.1%})" if base else f"{mean:.3f}"
 
 
 def _group_means(runs: Sequence[Record], metric: str) -> dict[str, float]:

@@ -111,6 +111,21 @@ def test_table_4_is_relative_to_bst_and_leaves_empty_groups_out():
     assert _rows(page, "BST")[1] == ["BST", "0.200", "0.400"]
 
 
+def test_a_draw_of_users_is_named():
+    drawn = _record("din")
+    drawn["metrics"]["full"] = drawn["metrics"]["full"] | {"users": 10}
+    groups = {"n<=15": _group(None, 0), "15<n<=30": _group(None, 0)}
+    groups["n>30"] = _group(0.3, 10)
+    drawn["metrics"]["by_length"] = {"hr300": groups, "diversity": groups}
+    page = results_page.lines([drawn, _record("bst", hr=0.4), _record("pdn")])
+    assert "100 test users (a split)." in " ".join(page)
+    assert "for a seeded draw of them." in " ".join(page)
+    assert _rows(page, "DIN")[0][8] == "10"
+    assert _rows(page, "PDN")[0][8] == "100"
+    assert "| model | 15<n<=30, 40 users | n>30, 60 users |" in page
+    assert _rows(page, "DIN")[1] == ["DIN", "", "0.300 (-25.0%)"]
+
+
 def test_agreement_is_a_mean_over_seeds():
     first = _record("pdn")
     point = {"k": 100, "k_hat": 1000, "m": 50, "recall": 0.8, "hr": 0.2}
