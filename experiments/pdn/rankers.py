@@ -73,18 +73,21 @@ class NeuralRanker(Ranker):
         self._problem = problem
         self._vectors: tf.Tensor | None = None
         self.model = model
-        self._score = tf.function(self._score_vectors, reduce_retracing=True)
+        # One for candidates of each user, one for a block of items for all.
+        self._score_own = tf.function(self._score, reduce_retracing=True)
+        self._score_shared = tf.function(self._score, reduce_retracing=True)
 
     def sampled(self, examples, rows, features, candidates):  # noqa: D102
         items = self._problem.with_item_fields(candidates)
-        return self._score(features, self.model.item_vectors(items)).numpy()
+        return self._score_own(features, self.model.item_vectors(items)).numpy()
 
     def full(self, examples, rows, features):  # noqa: D102
         blocks = [
-            self._score(features, self.vectors[begin : begin + _ITEMS_AT_ONCE]).numpy()
+            self.vectors[begin : begin + _ITEMS_AT_ONCE]
             for begin in range(0, len(self.vectors), _ITEMS_AT_ONCE)
         ]
-        return np.concatenate(blocks, axis=1)
+        scores = [self._score_shared(features, block).numpy() for block in blocks]
+        return np.concatenate(scores, axis=1)
 
     def item_to_item(self, examples, rows, features):  # noqa: D102
         history = features["history"]["item"]
@@ -102,7 +105,7 @@ class NeuralRanker(Ranker):
             self._vectors = self.model.item_vectors(items)
         return self._vectors
 
-    def _score_vectors(self, features: Mapping[str, Any], vectors: tf.Tensor) -> Any:
+    def _score(self, features: Mapping[str, Any], vectors: tf.Tensor) -> Any:
         return self.model.score(self.model.user_state(features), vectors)
 
 
