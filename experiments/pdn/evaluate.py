@@ -39,6 +39,11 @@ def evaluate(ranker: Ranker, problem: Problem) -> tuple[dict[str, Any], dict[str
         ranks = ranking.sampled_ranks(related)
         arrays |= _per_user("item_to_item", ranks)
         metrics["item_to_item"] = _means(arrays, "item_to_item", len(related))
+    earlier = _earlier_histories(problem)
+    if earlier is not None:
+        scores, _ = _sampled_scores(ranker, problem, earlier)
+        alone = _per_user("earlier", ranking.sampled_ranks(scores))
+        metrics["earlier"] = _means(alone, "earlier", test.size)
     return metrics, {"user": test.user, "full_user": some.user, **arrays}
 
 
@@ -55,6 +60,22 @@ def _sampled_scores(
         if found is not None:
             related.append(np.take_along_axis(found, part - 1, axis=1))
     return np.concatenate(scores), np.concatenate(related) if related else None
+
+
+def _earlier_histories(problem: Problem) -> Examples | None:
+    """The test users without rows after their test row, where a set has such rows.
+
+    The official test row of ml-1m is not the last by `order` for 28 % of its users.
+    """
+    rows = problem.dataset.interactions
+    if problem.setting.split != "ncf_leave_one_out":
+        return None
+    test_row = np.zeros(problem.dataset.num_users + 1, np.int64)
+    found = np.flatnonzero(rows["ncf_test"])
+    test_row[rows["user"][found]] = found
+    test = problem.split.test
+    of_row = np.repeat(test_row[test.user], np.diff(test.history_splits))
+    return test.with_history(test.history_rows < of_row)
 
 
 def _full_examples(problem: Problem) -> Examples:

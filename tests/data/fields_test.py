@@ -94,6 +94,15 @@ def test_taken_examples_keep_their_rows(dataset):
     assert one.targets.tolist() == [7]
 
 
+def test_part_of_the_histories(dataset):
+    test = splits.leave_one_out(dataset).test
+    part = test.with_history(test.history_rows % 2 == 0)
+    assert part.history_rows.tolist() == [0, 2, 4, 6]
+    assert part.history.tolist() == [1, 3, 5, 1]
+    assert part.history_splits.tolist() == [0, 3, 4]
+    assert part.targets.tolist() == test.targets.tolist()
+
+
 def test_unknown_hours_are_zero(write):
     dataset = write(
         {

@@ -73,6 +73,21 @@ class Examples:
             None if self.history_rows is None else self.history_rows[ranges(*ends)],
         )
 
+    def with_history(self, is_kept: np.ndarray) -> "Examples":
+        """The same examples with some rows of their histories alone.
+
+        Args:
+            is_kept: bool, one for each id of `history`.
+        """
+        counts = np.concatenate([[0], np.cumsum(is_kept)])
+        rows = None if self.history_rows is None else self.history_rows[is_kept]
+        return dataclasses.replace(
+            self,
+            history=self.history[is_kept],
+            history_splits=counts[self.history_splits],
+            history_rows=rows,
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class Split:
