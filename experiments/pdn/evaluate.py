@@ -18,7 +18,8 @@ LIST_SIZE = 300
 def evaluate(ranker: Ranker, problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
     """Ranks the test users' targets.
 
-    Returns: the metrics of `result.json`, and per-user arrays for paired tests.
+    Returns: the metrics of `result.json`, and for paired tests arrays by user, among
+        them the candidates that its target was ranked among.
     """
     test = problem.split.test
     scores, related = _sampled_scores(ranker, problem, test)
@@ -44,7 +45,8 @@ def evaluate(ranker: Ranker, problem: Problem) -> tuple[dict[str, Any], dict[str
         scores, _ = _sampled_scores(ranker, problem, earlier)
         alone = _per_user("earlier", ranking.sampled_ranks(scores))
         metrics["earlier"] = _means(alone, "earlier", test.size)
-    return metrics, {"user": test.user, "full_user": some.user, **arrays}
+    arrays |= {"user": test.user, "full_user": some.user}
+    return metrics, {**arrays, "candidates": problem.test_candidates}
 
 
 def _sampled_scores(
