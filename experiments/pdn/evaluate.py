@@ -21,9 +21,9 @@ def evaluate(ranker: Ranker, problem: Problem) -> tuple[dict[str, Any], dict[str
     Returns: the metrics of `result.json`, and for paired tests arrays by user, among
         them the candidates that its target was ranked among.
     """
-    test = problem.split.test
+    test, candidates = problem.split.test, problem.test_candidates
     scores, related = _sampled_scores(ranker, problem, test)
-    arrays = _per_user("sampled", ranking.sampled_ranks(scores))
+    arrays = _per_user("sampled", ranking.sampled_ranks(scores, candidates))
     metrics = {"sampled": _means(arrays, "sampled", test.size)}
     some = _full_examples(problem)
     full = _full(ranker, problem, some)
@@ -37,16 +37,17 @@ def evaluate(ranker: Ranker, problem: Problem) -> tuple[dict[str, Any], dict[str
         for name in ("hr300", "diversity")
     }
     if related is not None:
-        ranks = ranking.sampled_ranks(related)
+        ranks = ranking.sampled_ranks(related, candidates)
         arrays |= _per_user("item_to_item", ranks)
         metrics["item_to_item"] = _means(arrays, "item_to_item", len(related))
     earlier = _earlier_histories(problem)
     if earlier is not None:
         scores, _ = _sampled_scores(ranker, problem, earlier)
-        alone = _per_user("earlier", ranking.sampled_ranks(scores))
+        ranks = ranking.sampled_ranks(scores, candidates)
+        alone = _per_user("earlier", ranks)
         metrics["earlier"] = _means(alone, "earlier", test.size)
     arrays |= {"user": test.user, "full_user": some.user}
-    return metrics, {**arrays, "candidates": problem.test_candidates}
+    return metrics, {**arrays, "candidates": candidates}
 
 
 def _sampled_scores(

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from experiments.pdn.problem import Problem
 from tfrec.baselines.base import Baseline
+from tfrec.baselines.closed_form import history_matrix
 from tfrec.data.splits import Examples
 from tfrec.pdn.exact import ExactPaths
 from tfrec.pdn.model import Pdn
@@ -122,12 +123,8 @@ class ClosedFormRanker(Ranker):
         return np.take_along_axis(scores, candidates - 1, axis=1)
 
     def full(self, examples, rows, features):  # noqa: D102
-        from scipy import sparse
-
         part = examples.take(np.arange(rows.start, rows.stop))
-        ones = np.ones(part.history.size, np.float32)
-        shape = (part.size, self._num_items)
-        users = sparse.csr_matrix((ones, part.history - 1, part.history_splits), shape)
+        users = history_matrix(part.history, part.history_splits, self._num_items)
         return self.model.score(users)
 
     def item_to_item(self, examples, rows, features):  # noqa: D102

@@ -120,7 +120,7 @@ def validate_fn(ranker: Ranker, problem: Problem) -> Callable[[], dict[str, floa
             ranker.sampled(examples, rows, features, candidates[rows])
             for rows, features in problem.example_batches(examples)
         ]
-        ranks = sampled_ranks(np.concatenate(scores))
+        ranks = sampled_ranks(np.concatenate(scores), candidates)
         return {
             "hr": float(hit_rate(ranks, 10).mean()),
             "ndcg": float(ndcg(ranks, 10).mean()),
