@@ -22,7 +22,7 @@ NEURAL: dict[str, Any] = {
     "youtube_dnn": baselines.YoutubeDnnConfig(units=(64, 32)),
     "bst": baselines.BstConfig(dropout=0.0),
     "din": baselines.DinConfig(),
-    "sasrec": baselines.SasRecConfig(),
+    "sasrec": baselines.SasRecConfig(embedding_size=100, dropout=0.1),
 }
 CLOSED_FORM: dict[str, Any] = {
     "popularity": None,

@@ -2,9 +2,10 @@
 
     python -m experiments.pdn.tune --model=din --output_dir=runs/pdn-tuning
 
-Every model gets the same: 8 settings, an eighth of its own training examples for each,
-and the same fifth of the users, whose last training row validates. What `settings.py`
-has was taken from these logs; `results/tuning` keeps them.
+Every model gets the same: 8 settings, about the same minutes (an eighth of the examples
+of a run), and the same fifth of the users, whose last training row validates. What
+`settings.py` has was taken from these logs; `results/tuning` keeps them, with the
+number of examples.
 """
 
 import dataclasses
@@ -75,7 +76,7 @@ GRIDS: dict[str, dict[str, tuple]] = {
     "ease": {"l2": (50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)},
     "pcf": {
         "shrinkage": (0.0, 10.0, 50.0, 200.0),
-        "num_neighbours": (100, None),
+        "num_neighbours": (50, 100),
     },
     "slim": {
         "l1": (0.1, 1.0),
