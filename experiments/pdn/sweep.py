@@ -34,10 +34,13 @@ Run = tuple[str, str, int]
 def runs_of(sweep: str) -> list[Run]:
     """Data set, model and seed of each run, those first that matter most."""
     if sweep == "amazon":
+        table_4 = ("pdn", "pcf", "bst")
+        others = (*settings_lib.CLOSED_FORM, *settings_lib.NEURAL)
         return [
             (dataset, model, 0)
+            for models in (table_4, [m for m in others if m not in table_4])
             for dataset in ("amazon-sports", "amazon-beauty")
-            for model in ("pdn", *settings_lib.CLOSED_FORM, *settings_lib.NEURAL)
+            for model in models
         ]
     first = [("pdn", 0), *((m, 0) for m in settings_lib.CLOSED_FORM)]
     first += [(model, 0) for model in settings_lib.NEURAL]
