@@ -136,14 +136,16 @@ def make_record(dataset: str, models: Mapping[str, ModelRuns]) -> dict[str, Any]
 
 
 def print_record(record: Mapping[str, Any], console: Console) -> None:
-    """Prints a row a model: PDN's lead, its interval and the p-value."""
+    """Prints a row a model: PDN's lead with half its interval, and the p-value."""
     title = f"PDN less each model on {record['comparison']}, 95 % interval, p-value"
     table = Table("model", "seeds", *METRICS, title=title)
     for model, found in record["models"].items():
-        cells = [
-            f"{t['difference']:+.4f} [{t['low']:+.4f}, {t['high']:+.4f}] "
-            f"{t['p_value']:.2g}"
-            for t in found["tests"].values()
-        ]
+        cells = [_cell(test) for test in found["tests"].values()]
         table.add_row(found["name"], str(len(record["seeds"][model])), *cells)
     console.print(table)
+
+
+def _cell(test: Mapping[str, Any]) -> str:
+    p_value = "< 1e-4" if test["p_value"] < 1e-4 else f"= {test['p_value']:.2g}"
+    half = (test["high"] - test["low"]) / 2
+    return f"{test['difference']:+.4f} ± {half:.4f}, p {p_value}"

@@ -10,6 +10,7 @@ training: the run's weights are loaded.
 import dataclasses
 import json
 import pathlib
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from experiments.pdn.rankers import PdnRanker
 from experiments.pdn.train import WEIGHTS, build_ranker
 from experiments.results import environment
 from tfrec import artifacts
+from tfrec.data.errors import DataError
 from tfrec.evaluation.significance import paired_t_test
 from tfrec.pdn.model import Pdn
 
@@ -169,7 +171,10 @@ def main(argv: Sequence[str]) -> None:
     folder = pathlib.Path(_RUN.value)
     output = pathlib.Path(_OUTPUT_DIR.value or folder / "figures")
     others = [pathlib.Path(other) for other in _COMPARE.value]
-    draw(folder, others, output, _DATA_HOME.value)
+    try:
+        draw(folder, others, output, _DATA_HOME.value)
+    except DataError as error:
+        sys.exit(str(error))
     for path in sorted(output.iterdir()):
         print(path)
 
