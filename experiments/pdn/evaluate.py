@@ -25,17 +25,11 @@ def evaluate(ranker: Ranker, problem: Problem) -> tuple[dict[str, Any], dict[str
     scores, related = _sampled_scores(ranker, problem, test)
     arrays = _per_user("sampled", ranking.sampled_ranks(scores, candidates))
     metrics = {"sampled": _means(arrays, "sampled", test.size)}
-    some = _full_examples(problem)
-    full = _full(ranker, problem, some)
-    arrays |= full
-    metrics["full"] = _means(full, "full", some.size)
-    metrics["full"]["hr300"] = float(full["hr300"].mean())
-    metrics["full"]["diversity"] = float(full["diversity"].mean())
-    lengths = np.diff(some.history_splits)
-    metrics["by_length"] = {
-        name: groups.by_edges(full[name], lengths, LENGTH_EDGES)
-        for name in ("hr300", "diversity")
-    }
+    if ranker.ranks_all:
+        some = _full_examples(problem)
+        full = _full(ranker, problem, some)
+        metrics |= _full_metrics(full, some)
+        arrays |= {**full, "full_user": some.user}
     if related is not None:
         ranks = ranking.sampled_ranks(related, candidates)
         arrays |= _per_user("item_to_item", ranks)
@@ -46,8 +40,7 @@ def evaluate(ranker: Ranker, problem: Problem) -> tuple[dict[str, Any], dict[str
         ranks = ranking.sampled_ranks(scores, candidates)
         alone = _per_user("earlier", ranks)
         metrics["earlier"] = _means(alone, "earlier", test.size)
-    arrays |= {"user": test.user, "full_user": some.user}
-    return metrics, {**arrays, "candidates": candidates}
+    return metrics, {**arrays, "user": test.user, "candidates": candidates}
 
 
 def _sampled_scores(
@@ -106,6 +99,18 @@ def _full(ranker: Ranker, problem: Problem, examples: Examples) -> dict[str, Any
     category = problem.fields.item["category"]
     found["diversity"] = groups.category_coverage(np.concatenate(lists), category)
     return found
+
+
+def _full_metrics(full: dict[str, Any], examples: Examples) -> dict[str, Any]:
+    """Means over users, and by the length of the history (table 4, figure 7)."""
+    means = _means(full, "full", examples.size)
+    names = ("hr300", "diversity")
+    means |= {name: float(full[name].mean()) for name in names}
+    lengths = np.diff(examples.history_splits)
+    by_length = {
+        name: groups.by_edges(full[name], lengths, LENGTH_EDGES) for name in names
+    }
+    return {"full": means, "by_length": by_length}
 
 
 def _batches(problem: Problem, examples: Examples, what: str) -> Any:

@@ -18,7 +18,13 @@ _ITEMS_AT_ONCE = 512
 
 
 class Ranker(abc.ABC):
-    """Scores for a batch of users; arrays by position are item ids less 1."""
+    """Scores for a batch of users; arrays by position are item ids less 1.
+
+    Attributes:
+        ranks_all: whether it has `full`; vector-based PDN ranks sampled items alone.
+    """
+
+    ranks_all = True
 
     @abc.abstractmethod
     def sampled(
@@ -44,6 +50,7 @@ class PdnRanker(Ranker):
         self._problem = problem
         self._exact: ExactPaths | None = None
         self.model = model
+        self.ranks_all = model.config.path_width == 1
         self._sampled = tf.function(
             lambda features, items: model.score(model.user_state(features), items),
             reduce_retracing=True,
@@ -57,7 +64,7 @@ class PdnRanker(Ranker):
         return self.exact.scores(features)
 
     def item_to_item(self, examples, rows, features):  # noqa: D102
-        return self.exact.item_to_item(features)
+        return self.exact.item_to_item(features) if self.ranks_all else None
 
     @property
     def exact(self) -> ExactPaths:

@@ -85,12 +85,16 @@ def print_result(result: dict[str, Any], console: Console) -> None:
             numbers = f"{found['hr']:.4f}", f"{found['ndcg']:.4f}"
             table.add_row(label, f"{found['users']:,}", *numbers)
     paper = result["paper_numbers"]
+    if result["setting"]["dataset"] != "ml-1m":
+        paper = None
     if paper and paper[0] is not None:
         table.add_row("the paper, its MovieLens", "6,040", f"{paper[0]}", f"{paper[1]}")
     if paper:
         table.add_row("the paper, item-to-item", "6,040", f"{paper[2]}", f"{paper[3]}")
     console.print(table)
-    full = metrics["full"]
+    full = metrics.get("full")
+    if full is None:
+        return
     console.print(
         f"HR@300 of the full ranking {full['hr300']:.4f}; categories among the 300 "
         f"{full['diversity']:.1%}. The paper's numbers fit no full ranking "
