@@ -47,7 +47,8 @@ def _papers(first: int) -> Callable[[Sequence[Record]], str]:
 
 
 def _full_users(runs: Sequence[Record]) -> str:
-    users = sorted({run["metrics"]["full"]["users"] for run in runs})
+    ranked = [run["metrics"]["full"] for run in runs if "full" in run["metrics"]]
+    users = sorted({full["users"] for full in ranked})
     return " or ".join(f"{number:,}" for number in users)
 
 
@@ -82,6 +83,7 @@ def table_2(
         "sampled HR@10": _metric("sampled", "hr"),
         "sampled NDCG@10": _metric("sampled", "ndcg"),
         "the paper's HR / NDCG": _papers(0),
+        "sampled HR@10, earlier rows alone": _metric("earlier", "hr"),
         "item-to-item HR@10": _metric("item_to_item", "hr"),
         "item-to-item NDCG@10": _metric("item_to_item", "ndcg"),
         "the paper's item-to-item": _papers(2),
@@ -95,6 +97,7 @@ def table_2(
     }
     if not is_papers:
         del columns["the paper's HR / NDCG"], columns["the paper's item-to-item"]
+        del columns["sampled HR@10, earlier rows alone"]
     if test is None:
         del columns["p"]
     found = head(["model", *columns])
@@ -130,7 +133,7 @@ def _groups(models: Mapping[str, list[Record]], metric: str) -> dict[str, int]:
     """Groups that have users, and how many where most are ranked."""
     sizes: dict[str, int] = {}
     for run in (run for runs in models.values() for run in runs):
-        for name, group in run["metrics"]["by_length"][metric].items():
+        for name, group in run["metrics"].get("by_length", {}).get(metric, {}).items():
             sizes[name] = max(sizes.get(name, 0), group["users"])
     return {name: users for name, users in sizes.items() if users}
 
@@ -143,7 +146,7 @@ def _relative(mean: float | None, base: float | None) -> str:
 
 
 def _group_means(runs: Sequence[Record], metric: str) -> dict[str, float]:
-    groups = runs[0]["metrics"]["by_length"][metric]
+    groups = runs[0]["metrics"].get("by_length", {}).get(metric, {})
     return {
         name: statistics.fmean(
             run["metrics"]["by_length"][metric][name]["mean"] for run in runs
