@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.nann import exports, problems
+from tests.nann import exports as nann_exports
+from tests.nann import problems as nann_problems
+from tests.pdn import exports as pdn_exports
+from tests.pdn import indexes as pdn_indexes
 from tfrec import ops
-from tfrec.nann.export import export
+from tfrec.nann.export import export as export_nann
 
 SOURCE = pathlib.Path(__file__).parent / "retrieve.c"
 FLAGS = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
@@ -39,31 +42,52 @@ def program(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def problem():
-    return exports.nann("no_attention")
-
-
-@pytest.fixture(scope="module")
-def folders(problem, tmp_path_factory):
-    path = tmp_path_factory.mktemp("model")
-    features = {"category": problems.categories()}
-    return {
-        kind: export(
-            *problem,
-            exports.NANN_WALK,
+def nann(path):
+    """Exports of NANN by their ops, and a request: a history of integers."""
+    model, index = nann_exports.nann("no_attention")
+    folders = {
+        kind: export_nann(
+            model,
+            index,
+            nann_exports.NANN_WALK,
             path,
-            max_history=exports.MAX_HISTORY,
-            item_features=features,
+            max_history=nann_exports.MAX_HISTORY,
+            item_features={"category": nann_problems.categories()},
             ops=kind,
         )
         for kind in ("custom", "reference")
     }
+    raw = index.item_ids.tolist()
+    history = nann_exports.rectangle([raw[:8], [raw[4], 77, raw[9]], []])
+    return folders, {"history": tf.constant(history)}
 
 
-def run(program, library, model, history, k=K):
+def pdn(path):
+    """The same of PDN: integers, floats and strings."""
+    model = pdn_exports.model()
+    index = pdn_indexes.build(model)
+    folders = {
+        kind: pdn_exports.write(model, index, path, ops=kind)
+        for kind in ("custom", "reference")
+    }
+    return folders, {k: v[:4] for k, v in pdn_exports.request().items()}
+
+
+@pytest.fixture(scope="module", params=[nann, pdn], ids=lambda make: make.__name__)
+def exported(request, tmp_path_factory):
+    return request.param(tmp_path_factory.mktemp("model"))
+
+
+def run(program, library, model, request):
+    arguments = []
+    for name, value in request.items():
+        array = np.asarray(value)
+        texts = [v.decode() if isinstance(v, bytes) else str(v) for v in array.flat]
+        shape = "x".join(map(str, array.shape)) or "-"
+        kind = {"float32": "float", "object": "string"}.get(array.dtype.name)
+        arguments += [name, kind or array.dtype.name, shape, ",".join(texts)]
     return subprocess.run(
-        [program, library, model, str(k), str(len(history)), *map(str, history.flat)],
+        [program, library, model, *arguments],
         env={"PATH": "/nonexistent"},
         capture_output=True,
         text=True,
@@ -78,25 +102,26 @@ def parse(text):
 
 
 @pytest.mark.parametrize("kind", ["custom", "reference"])
-def test_c_gives_what_python_gives(program, problem, folders, kind):
-    raw = problem[1].item_ids.tolist()
-    history = exports.rectangle([raw[:8], [raw[4], 77, raw[9]], []])
+def test_c_gives_what_python_gives(program, exported, kind):
+    folders, request = exported
+    request = {**request, "k": tf.constant(K)}
     library = ops.library_path() if kind == "custom" else "-"
-    done = run(program, library, folders[kind], history)
+    done = run(program, library, folders[kind], request)
     assert done.returncode == 0, done.stderr
     ids, scores = parse(done.stdout)
     ops.load_library()
     retrieve = tf.saved_model.load(str(folders[kind])).signatures["retrieve"]
-    expected = retrieve(history=tf.constant(history), k=tf.constant(K))
+    expected = retrieve(**request)
     np.testing.assert_array_equal(ids, expected["ids"])
     np.testing.assert_allclose(scores, expected["scores"], rtol=1e-5, atol=1e-5)
 
 
-def test_c_reports_errors(program, folders):
-    history = np.array([[1]], np.int64)
-    done = run(program, "-", folders["custom"], history)
+def test_c_reports_errors(program, exported):
+    folders, request = exported
+    done = run(program, "-", folders["custom"], request)
     assert done.returncode == 1
     assert "Op type not registered 'Tfrec>" in done.stderr
-    done = run(program, "-", folders["reference"], history, k=0)
+    no_items = {**request, "k": tf.constant(0)}
+    done = run(program, "-", folders["reference"], no_items)
     assert done.returncode == 1
     assert "`k` must be at least 1" in done.stderr

@@ -3,10 +3,11 @@
  * Runs the `retrieve` signature of an exported model through TensorFlow's C
  * API:
  *
- *     retrieve OP_LIBRARY MODEL_FOLDER K NUM_USERS RAW_ID...
+ *     retrieve OP_LIBRARY MODEL_FOLDER [NAME TYPE SHAPE VALUES]...
  *
- * RAW_IDs are the users' histories one after the other, all of one length.
- * Prints a line a user: K times `raw_id:score`. OP_LIBRARY "-" loads none. */
+ * OP_LIBRARY "-" loads none. Each input is its name, int32, int64, float or
+ * string, its shape such as 2x3 ("-" for a scalar), and its values, separated
+ * by commas. Prints a line a user: K times `raw_id:score`. */
 
 #include <inttypes.h>
 #include <stdint.h>
@@ -15,6 +16,9 @@
 #include <string.h>
 
 #include "tensorflow/c/c_api.h"
+#include "tensorflow/c/tf_tstring.h"
+
+enum { kMaxInputs = 32, kMaxDims = 4 };
 
 static void Fail(const char* what, const char* why) {
   fprintf(stderr, "retrieve: %s: %s\n", what, why);
@@ -113,19 +117,76 @@ static TF_Output FindTensor(TF_Graph* graph, Bytes signature, uint64_t field,
   return output;
 }
 
-static TF_Tensor* NewHistory(int64_t num_users, int num_ids, char** ids) {
-  const int64_t dims[2] = {num_users, num_ids / num_users};
-  const size_t size = sizeof(int64_t) * (size_t)num_ids;
-  TF_Tensor* tensor = TF_AllocateTensor(TF_INT64, dims, 2, size);
-  int64_t* data = TF_TensorData(tensor);
-  for (int i = 0; i < num_ids; ++i) data[i] = strtoll(ids[i], NULL, 10);
+/* Bytes of an element of a named type, which `type` gets. */
+static size_t ParseType(const char* name, TF_DataType* type) {
+  static const struct {
+    const char* name;
+    TF_DataType type;
+    size_t size;
+  } kTypes[] = {{"int32", TF_INT32, sizeof(int32_t)},
+                {"int64", TF_INT64, sizeof(int64_t)},
+                {"float", TF_FLOAT, sizeof(float)},
+                {"string", TF_STRING, sizeof(TF_TString)}};
+  for (size_t i = 0; i < sizeof(kTypes) / sizeof(kTypes[0]); ++i) {
+    if (strcmp(kTypes[i].name, name) == 0) {
+      *type = kTypes[i].type;
+      return kTypes[i].size;
+    }
+  }
+  Fail("unknown type", name);
+  return 0;
+}
+
+/* Writes one value of a tensor's type at its place. */
+static void SetValue(TF_DataType type, void* place, const char* text,
+                     size_t size) {
+  if (type == TF_STRING) {
+    TF_StringInit(place);
+    TF_StringCopy(place, text, size);
+  } else if (type == TF_INT32) {
+    *(int32_t*)place = (int32_t)strtol(text, NULL, 10);
+  } else if (type == TF_INT64) {
+    *(int64_t*)place = strtoll(text, NULL, 10);
+  } else {
+    *(float*)place = strtof(text, NULL);
+  }
+}
+
+/* A tensor of a type, a shape and values as the command line has them. */
+static TF_Tensor* NewTensor(const char* type_name, const char* shape,
+                            const char* values) {
+  TF_DataType type = TF_INT32;
+  const size_t size = ParseType(type_name, &type);
+  int64_t dims[kMaxDims], count = 1;
+  int rank = 0;
+  for (const char* dim = shape; *dim >= '0' && *dim <= '9'; ++rank) {
+    char* end;
+    if (rank == kMaxDims) Fail("too many dimensions", shape);
+    dims[rank] = strtoll(dim, &end, 10);
+    count *= dims[rank];
+    dim = *end == 'x' ? end + 1 : end;
+  }
+  TF_Tensor* tensor = TF_AllocateTensor(type, dims, rank, size * (size_t)count);
+  char* place = TF_TensorData(tensor);
+  for (int64_t i = 0; i < count; ++i, place += size) {
+    if (values == NULL) Fail("too few values for the shape", shape);
+    const char* comma = strchr(values, ',');
+    const size_t length =
+        comma != NULL ? (size_t)(comma - values) : strlen(values);
+    SetValue(type, place, values, length);
+    values = comma != NULL ? comma + 1 : NULL;
+  }
   return tensor;
 }
 
-static TF_Tensor* NewScalar(int32_t value) {
-  TF_Tensor* tensor = TF_AllocateTensor(TF_INT32, NULL, 0, sizeof(value));
-  memcpy(TF_TensorData(tensor), &value, sizeof(value));
-  return tensor;
+static void DeleteTensor(TF_Tensor* tensor) {
+  if (TF_TensorType(tensor) == TF_STRING) {
+    TF_TString* strings = TF_TensorData(tensor);
+    for (int64_t i = 0; i < TF_TensorElementCount(tensor); ++i) {
+      TF_StringDealloc(strings + i);
+    }
+  }
+  TF_DeleteTensor(tensor);
 }
 
 static void Print(const TF_Tensor* ids, const TF_Tensor* scores) {
@@ -140,12 +201,9 @@ static void Print(const TF_Tensor* ids, const TF_Tensor* scores) {
 }
 
 int main(int argc, char** argv) {
-  if (argc < 5) {
-    Fail("arguments", "OP_LIBRARY MODEL_FOLDER K NUM_USERS RAW_ID...");
-  }
-  const int num_users = atoi(argv[4]), num_ids = argc - 5;
-  if (num_users < 1 || num_ids % num_users != 0) {
-    Fail("NUM_USERS", "must divide the number of ids");
+  const int num_inputs = (argc - 3) / 4;
+  if (argc < 3 || (argc - 3) % 4 != 0 || num_inputs > kMaxInputs) {
+    Fail("arguments", "OP_LIBRARY MODEL_FOLDER [NAME TYPE SHAPE VALUES]...");
   }
   TF_Status* status = TF_NewStatus();
   if (strcmp(argv[1], "-") != 0) {
@@ -162,22 +220,23 @@ int main(int argc, char** argv) {
 
   const Bytes meta = {meta_graph->data, meta_graph->length};
   const Bytes signature = MapValue(meta, 5, "retrieve");
-  const TF_Output inputs[] = {FindTensor(graph, signature, 1, "history"),
-                              FindTensor(graph, signature, 1, "k")};
+  TF_Output inputs[kMaxInputs];
+  TF_Tensor* fed[kMaxInputs];
+  for (int i = 0; i < num_inputs; ++i) {
+    char** input = argv + 3 + 4 * i;
+    inputs[i] = FindTensor(graph, signature, 1, input[0]);
+    fed[i] = NewTensor(input[1], input[2], input[3]);
+  }
   const TF_Output outputs[] = {FindTensor(graph, signature, 2, "ids"),
                                FindTensor(graph, signature, 2, "scores")};
-  TF_Tensor* fed[] = {NewHistory(num_users, num_ids, argv + 5),
-                      NewScalar(atoi(argv[3]))};
   TF_Tensor* fetched[] = {NULL, NULL};
-  TF_SessionRun(session, NULL, inputs, fed, 2, outputs, fetched, 2, NULL, 0,
-                NULL, status);
+  TF_SessionRun(session, NULL, inputs, fed, num_inputs, outputs, fetched, 2,
+                NULL, 0, NULL, status);
   Check(status, "retrieve");
   Print(fetched[0], fetched[1]);
 
-  for (int i = 0; i < 2; ++i) {
-    TF_DeleteTensor(fed[i]);
-    TF_DeleteTensor(fetched[i]);
-  }
+  for (int i = 0; i < num_inputs; ++i) DeleteTensor(fed[i]);
+  for (int i = 0; i < 2; ++i) TF_DeleteTensor(fetched[i]);
   TF_DeleteSession(session, status);
   Check(status, "TF_DeleteSession");
   TF_DeleteBuffer(meta_graph);
