@@ -1,5 +1,7 @@
 """Negatives: the positive first, met items without weight, the same from a seed."""
 
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -61,3 +63,25 @@ def test_draw_has_all_fields(dataset):
     drawn = make(dataset).draw([3, 4, 5], tf.constant([0, 0], tf.int64))
     assert drawn["item"].shape == (3, 4, 5)
     np.testing.assert_array_equal(drawn["category"], drawn["item"].numpy() * 3)
+
+
+@pytest.mark.parametrize("num_replicas", [2, 4])
+def test_replicas_draw_what_one_process_draws(dataset, monkeypatch, num_replicas):
+    """Each replica takes its rows of the draw for the global batch."""
+    negatives, seed = make(dataset, num_negatives=6), tf.constant([3, 4], tf.int64)
+    batch = tf.nest.map_structure(lambda t: tf.repeat(t, 2, axis=0), BATCH)
+    expected = negatives.candidates(batch, seed)
+    size = 4 // num_replicas
+    parts = []
+    for replica in range(num_replicas):
+        context = types.SimpleNamespace(
+            num_replicas_in_sync=num_replicas,
+            replica_id_in_sync_group=tf.constant(replica),
+        )
+        monkeypatch.setattr(tf.distribute, "get_replica_context", lambda c=context: c)
+        begin = replica * size
+        share = tf.nest.map_structure(lambda t, b=begin: t[b : b + size], batch)
+        parts.append(negatives.candidates(share, seed))
+    joined = tf.nest.map_structure(lambda *rows: tf.concat(rows, 0), *parts)
+    tf.nest.map_structure(np.testing.assert_array_equal, joined, expected)
+    assert len({tuple(row) for row in expected[0]["item"].numpy()[:, 1:]}) == 4
