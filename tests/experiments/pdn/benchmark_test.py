@@ -1,0 +1,98 @@
+"""Runs the benchmark small, in processes of its own, and reads what it wrote."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+_SMALL = (
+    *("--num_items=300", "--list=20", "--triggers=4", "--history=9", "--top_k=15"),
+    *("--ef_search=20", "--batch=1", "--batch=3", "--rounds=2", "--slow_rounds=2"),
+    *("--index_items=40", "--index_items=90", "--index_k_hat=5", "--index_k_hat=20"),
+    *("--index_k=5", "--index_rounds=1", "--dataset=ml-100k", "--testing"),
+    *("--nodeepctr", "--threads=1"),
+)
+
+
+@pytest.fixture(scope="module")
+def answer(tmp_path_factory, data_home, ml_100k):
+    folder = tmp_path_factory.mktemp("benchmark")
+    process = subprocess.run(
+        [
+            *(sys.executable, "-m", "experiments.pdn.benchmark", *_SMALL),
+            *(f"--output_dir={folder}", f"--cache_dir={folder / 'cache'}"),
+            f"--data_home={data_home}",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    return json.loads((folder / "benchmark.json").read_text())
+
+
+def test_every_part_says_how_it_was_run(answer):
+    assert set(answer) == {"retrieval", "growth", "index", "training"}
+    for part in answer.values():
+        assert set(part) == {"1"}
+        assert part["1"]["threads"] == 1
+        assert part["1"]["environment"]["commit"]
+    assert answer["retrieval"]["1"]["config"]["num_items"] == 300
+    assert answer["growth"]["1"]["config"]["batch"] == [1, 3]
+
+
+def test_retrieval(answer):
+    found = answer["retrieval"]["1"]
+    ms, ratios = found["milliseconds"], found["ratios"]
+    assert found["num_entries"] == 4 * 20
+    assert 20 <= found["num_candidates"] < 4 * 20
+    assert ratios["twin_over_op"] == pytest.approx(ms["twin"] / ms["op"])
+    assert ratios["op_over_hnsw_ef20"] == pytest.approx(ms["op"] / ms["hnsw_ef20"])
+    lookup = min(ms["lookup_numpy"], ms["lookup_tensorflow"])
+    assert ratios["op_over_lookup"] == pytest.approx(ms["op"] / lookup)
+    assert ratios["request_over_paper"] == pytest.approx(ms["request"] / 6.75)
+    assert 0.5 < found["hnsw_recall"]["hnsw_ef20"] <= 1
+
+
+def test_growth(answer):
+    found = answer["growth"]["1"]
+    values = {
+        "num_items": [21, 30, 300],
+        "k": [5, 10, 20],
+        "num_triggers": [1, 2, 4, 8],
+        "batch": [1, 3],
+    }
+    for axis, expected in values.items():
+        points = found[axis]
+        assert [point[axis] for point in points] == expected
+        assert points[-1]["op_to_first"] == pytest.approx(
+            points[-1]["op"] / points[0]["op"]
+        )
+    last = found["batch"][-1]
+    assert last["users_per_second"] == pytest.approx(3 * 1000 / last["op"])
+
+
+def test_index(answer):
+    builds = answer["index"]["1"]["builds"]
+    assert [(b["num_items"], b["k_hat"]) for b in builds] == [
+        (40, 20),
+        (90, 20),
+        (90, 5),
+    ]
+    # All 40 items are met by every user; of 90 a few are met by none or few.
+    assert builds[0]["num_pairs"] == 40 * 20
+    assert 0.95 * 90 * 20 < builds[1]["num_pairs"] <= 90 * 20
+    assert 0.95 * 90 * 5 < builds[2]["num_pairs"] <= 90 * 5
+    for build in builds:
+        rate = build["num_pairs"] / build["seconds"]
+        assert build["pairs_per_second"] == pytest.approx(rate)
+
+
+def test_training(answer):
+    found = answer["training"]["1"]
+    assert (found["batch_size"], found["num_negatives"]) == (64, 4)
+    ms, rate = found["milliseconds"], found["examples_per_second"]
+    assert set(ms) == {"pdn", "din"}
+    assert rate["pdn"] == pytest.approx(64 * 1000 / ms["pdn"])
+    assert found["ratios"]["pdn_over_din"] == pytest.approx(ms["din"] / ms["pdn"])
