@@ -25,23 +25,17 @@ def histories(train, without_user=None):
 
 
 def oracle(lists, j, i, windows):
-    """count, cosine, P(i | j), and the share of j's users with i soon after j."""
+    """count, cosine; P(i | j) and shares of j's users with i soon after; of i's."""
     of_j = [items for items in lists if j in items]
-    num_i = sum(i in items for items in lists)
     both = sum(i in items for items in of_j)
     near = []
     for window in windows:
-        users = sum(
-            any(
-                i in items[p + 1 : p + 1 + window]
-                for p, x in enumerate(items)
-                if x == j
-            )
-            for items in of_j
-        )
-        near.append(users / max(len(of_j), 1))
-    cosine = both / (max(len(of_j), 1) * max(num_i, 1)) ** 0.5
-    return [both, cosine, both / max(len(of_j), 1), *near]
+        after = [items[items.index(j) + 1 :][:window] for items in of_j]
+        near.append(sum(i in soon for soon in after))
+    num_j = max(len(of_j), 1)
+    num_i = max(sum(i in items for items in lists), 1)
+    shares = [[count / size for count in (both, *near)] for size in (num_j, num_i)]
+    return [both, both / (num_j * num_i) ** 0.5, *shares[0], *shares[1]]
 
 
 def unique_rows(seed):
@@ -138,9 +132,10 @@ def test_items_that_come_back_count_once():
 def test_a_set_without_time_has_no_windows():
     train = problems.train_rows(ordered=False)
     counts = Cooccurrence(train, N, CooccurrenceConfig((1, 5)))
-    assert counts.feature_names == ("count", "cosine", "conditional")
+    names = ("count", "cosine", "conditional", "conditional_of_item")
+    assert counts.feature_names == names
     found = counts.buckets(tf.constant([1]), tf.constant([2]), tf.constant([1.0]))
-    assert found.shape == (1, 3)
+    assert found.shape == (1, 4)
 
 
 def test_buckets():
@@ -148,7 +143,7 @@ def test_buckets():
     counts = problems.cooccurrence()
     j, i = tf.constant([[1], [2], [3]]), tf.constant([[4, 5, 6]])
     values = counts.statistics(j, i).numpy().astype(np.float64)
-    scale = np.array([1.0, *[2.0**15] * 4])
+    scale = np.array([1.0, *[2.0**15] * 7])
     expected = np.ceil(2 * np.log2(1 + values * scale)).astype(int)
     found = counts.buckets(j, i).numpy()
     assert (np.abs(found - expected) <= 1).all()  # a float32 logarithm at an edge

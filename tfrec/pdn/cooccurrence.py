@@ -1,9 +1,9 @@
 """c_ji: what item-based CF knows of a pair of items, from training rows alone.
 
 Of each pair: how many users have both, and how many met i within w rows after j (the
-position gap). A training pair must not see itself: `statistics` takes the target's own
-user out of the counts of its pairs, else training reads a signal that test pairs do
-not have.
+position gap), as shares of j's users and of i's: the latter tell of rare items. A
+training pair must not see itself: `statistics` takes the target's own user out of the
+counts of its pairs, else training reads a signal that test pairs do not have.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from tfrec.data.pair_table import PairTable
 from tfrec.data.split_parts import TargetRows
 from tfrec.pdn.config import CooccurrenceConfig
 
-NAMES = ("count", "cosine", "conditional")
+NAMES = ("count", "cosine")
 NUM_BUCKETS = 32
 _SMALLEST_SHARE = 2.0**-15  # of the shares' buckets, two an octave
 
@@ -38,7 +38,9 @@ class Cooccurrence(tf.Module):
         super().__init__(name="cooccurrence")
         self.config = config
         self.windows = config.windows if train.ordered else ()
-        self.feature_names = (*NAMES, *(f"within_{w}" for w in self.windows))
+        shares = ("conditional", *(f"within_{w}" for w in self.windows))
+        reverse = tuple(f"{name}_of_item" for name in shares)
+        self.feature_names = (*NAMES, *shares, *reverse)
         users_items = _user_item_matrix(train, num_items)
         self.counts = _pair_counts(users_items)
         pairs = self.counts.tocoo()
@@ -70,8 +72,9 @@ class Cooccurrence(tf.Module):
             own: float32, 1 where the pair is of a training row whose user is counted,
                 broadcastable; the user is then taken out. None: no pair is.
             gaps: int32, rows from the trigger to that row; needed with `own`.
-        Returns: float32 `(..., F)`: count, cosine, P(i | j), then for each window the
-            share of j's users who met i within it.
+        Returns: float32 `(..., F)`: count; cosine; P(i | j), then for each window the
+            share of j's users who met i within it; P(j | i), then for each window the
+            share of i's users who had met j within it before.
         """
         values = tf.gather(self._values, self._table.find(triggers, items))
         shape = tf.shape(values)[:-1]
@@ -81,12 +84,11 @@ class Cooccurrence(tf.Module):
             values -= self._own(own, gaps)
             of_item -= own
         values = tf.maximum(values, 0.0)
-        count, near = values[..., 0], values[..., 1:]
-        of_trigger = tf.maximum(of_trigger, 1.0)
-        cosine = count * tf.math.rsqrt(of_trigger * tf.maximum(of_item, 1.0))
-        shares = tf.concat([count[..., tf.newaxis], near], -1)
-        shares /= of_trigger[..., tf.newaxis]
-        return tf.concat([tf.stack([count, cosine], -1), shares], -1)
+        of_trigger = tf.maximum(of_trigger, 1.0)[..., tf.newaxis]
+        of_item = tf.maximum(of_item, 1.0)[..., tf.newaxis]
+        count = values[..., :1]
+        cosine = count * tf.math.rsqrt(of_trigger * of_item)
+        return tf.concat([count, cosine, values / of_trigger, values / of_item], -1)
 
     def buckets(self, *pairs: Any) -> tf.Tensor:
         """`statistics` discretised: int32 `(..., F)`, in `[0, NUM_BUCKETS)`; 0: none.
