@@ -44,7 +44,7 @@ SHARE = 8  # a trial has one in eight of the examples of a run
 # Fields of the network, or `learning_rate`, and the values that are tried: 8 together.
 GRIDS: dict[str, dict[str, tuple]] = {
     "pdn": {
-        "learning_rate": (1e-3, 3e-3),
+        "learning_rate": (3e-3, 1e-2),
         "embedding_size": (16, 32),
         "similarity_units": ((32, 16), (64, 32)),
     },
