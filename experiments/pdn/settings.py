@@ -34,7 +34,7 @@ CLOSED_FORM: dict[str, Any] = {
 # inner products see many more examples than those that score pairs.
 EPOCHS = {"dssm": 20, "youtube_dnn": 10, "bst": 4, "din": 5, "sasrec": 4}
 PDN_EPOCHS = 2
-LEARNING_RATES: dict[str, float] = {}
+PDN_LEARNING_RATE, LEARNING_RATE = 1e-2, 3e-3  # of PDN and its ablations; of the rest
 BEST_BASELINES = ("din", "sasrec")  # have five seeds on ml-1m, as PDN
 TUNED = ("pdn", *NEURAL, "pcf", "slim", "ease")
 MODELS = (*PDN_VARIANTS, *NEURAL, *CLOSED_FORM)
@@ -155,7 +155,8 @@ def setting_for(dataset: str, model: str, seed: int, testing: bool = False) -> S
         index = IndexSetting(k=20, k_hat=60, m=5, top_k=20)
         setting = dataclasses.replace(setting, index=index)
     epochs = 1 if testing else EPOCHS.get(model, PDN_EPOCHS)
-    return with_schedule(setting, LEARNING_RATES.get(model, 3e-3), epochs)
+    rate = PDN_LEARNING_RATE if model in PDN_VARIANTS else LEARNING_RATE
+    return with_schedule(setting, rate, epochs)
 
 
 def with_schedule(setting: Setting, learning_rate: float, epochs: int) -> Setting:

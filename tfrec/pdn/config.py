@@ -42,11 +42,11 @@ class PdnConfig:
     Raises: ValueError: a field is outside its range.
     """
 
-    embedding_size: int = 32
+    embedding_size: int = 16
     behaviour_size: int = 8
     cooccurrence_size: int = 4
     trigger_units: tuple[int, ...] = (64, 32)
-    similarity_units: tuple[int, ...] = (64, 32)
+    similarity_units: tuple[int, ...] = (32, 16)
     direct_units: tuple[int, ...] = (64, 32)
     path_width: int = 1
     merge: str = "softplus_sum"
