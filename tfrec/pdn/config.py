@@ -19,7 +19,10 @@ class CooccurrenceConfig:
 
 @dataclasses.dataclass(frozen=True)
 class PdnConfig:
-    """The network. The paper gives no widths; all numbers are ours, tuned on ml-1m.
+    """The network. The paper gives no widths.
+
+    All numbers are ours, tuned on ml-1m: the smallest network whose NDCG is within .003
+    of the best trial's.
 
     Args:
         embedding_size: of a user, item or profile id.
