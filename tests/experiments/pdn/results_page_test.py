@@ -30,6 +30,7 @@ def _record(model: str, seed: int = 0, hr: float = 0.5, dataset: str = "ml-1m") 
         "metrics": {
             "sampled": protocol,
             "full": {**protocol, "hr300": hr, "diversity": 0.25},
+            "earlier": {**protocol, "hr": hr / 4},
             "item_to_item": protocol,
             "by_length": {"hr300": by_length, "diversity": by_length},
         },
@@ -58,7 +59,8 @@ def test_seeds_are_a_mean_and_a_deviation():
     page = results_page.lines([_record("pdn", 0, 0.4), _record("pdn", 1, 0.6)])
     row = _rows(page, "PDN")[0]
     assert row[1:5] == ["2", "0.5000 ± 0.1414", "0.2500 ± 0.0707", "0.6770 / 0.4071"]
-    assert row[7] == "0.5152 / 0.2859"
+    assert row[5] == "0.1250 ± 0.0354"
+    assert row[8] == "0.5152 / 0.2859"
     assert row[-1] == "1.5"
     assert "run ml-1m pdn 1" in page
 
@@ -90,7 +92,7 @@ def test_what_a_model_does_not_have_is_empty():
     del record["metrics"]["item_to_item"]
     record["paper_numbers"] = [None, None, 0.4033, 0.2132]
     row = _rows(results_page.lines([record]), "POPULARITY")[0]
-    assert row[4:8] == ["", "", "", "0.4033 / 0.2132"]
+    assert row[4:9] == ["", "0.1250", "", "", "0.4033 / 0.2132"]
 
 
 def test_the_papers_numbers_stand_beside_its_own_data_set_alone():
@@ -120,8 +122,8 @@ def test_a_draw_of_users_is_named():
     page = results_page.lines([drawn, _record("bst", hr=0.4), _record("pdn")])
     assert "100 test users (a split)." in " ".join(page)
     assert "for a seeded draw of them." in " ".join(page)
-    assert _rows(page, "DIN")[0][8] == "10"
-    assert _rows(page, "PDN")[0][8] == "100"
+    assert _rows(page, "DIN")[0][9] == "10"
+    assert _rows(page, "PDN")[0][9] == "100"
     assert "| model | 15<n<=30, 40 users | n>30, 60 users |" in page
     assert _rows(page, "DIN")[1] == ["DIN", "", "0.300 (-25.0%)"]
 
