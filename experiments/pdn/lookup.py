@@ -65,11 +65,13 @@ class Lookup:
 
     def _sum_by_hashing(self, triggers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         triggers = tf.boolean_mask(triggers, triggers >= 0)
-        begin = tf.gather(self._row_splits, triggers)
-        end = tf.gather(self._row_splits, triggers + 1)
+        row_splits = tf.convert_to_tensor(self._row_splits)
+        neighbours = tf.convert_to_tensor(self._neighbours)
+        begin = tf.gather(row_splits, triggers)
+        end = tf.gather(row_splits, triggers + 1)
         places = tf.ragged.range(begin, end).flat_values
-        items, segments = tf.unique(tf.gather(self._neighbours, places))
-        similarities = tf.gather(self._similarities, places)
+        items, segments = tf.unique(tf.gather(neighbours, places))
+        similarities = tf.gather(tf.convert_to_tensor(self._similarities), places)
         sums = tf.math.unsorted_segment_sum(similarities, segments, tf.size(items))
         sums, best = tf.math.top_k(sums, tf.minimum(self._top_k, tf.size(sums)))
         return tf.gather(items, best), sums

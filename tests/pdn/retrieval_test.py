@@ -116,3 +116,22 @@ def test_refuses(parts, changes, arguments, message):
     arguments = {"num_triggers": 3, **arguments}
     with pytest.raises(ValueError, match=message):
         PathRetriever(model, parts[1], FEATURES, **arguments)
+
+
+def test_reading_lists_does_not_make_retrieval_copy_them(parts):
+    """A gather from a variable puts it into a mode in which each read copies it."""
+    model, index = parts
+    retriever = PathRetriever(model, index, FEATURES, 3)
+
+    @tf.function
+    def similar(positions):
+        return retriever.similar_items(positions, 3)
+
+    names = {
+        op.type
+        for op in similar.get_concrete_function(
+            tf.TensorSpec([None], tf.int32)
+        ).graph.get_operations()
+    }
+    assert "ReadVariableOp" in names
+    assert "ResourceGather" not in names

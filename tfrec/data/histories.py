@@ -99,6 +99,7 @@ def history_fn(
             history[RECENCY] = of_real(length - steps)
         if times is not None:
             last = base + (offset + tf.maximum(length, 1) - 1) % modulus
+            last = tf.where(length > 0, last, 0)
             gaps = tf.gather(times, last) - tf.gather(times, index)
             history[TIME_GAP] = of_real(gap_buckets(gaps))
         return history

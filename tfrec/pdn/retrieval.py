@@ -158,16 +158,18 @@ class PathRetriever(tf.Module):
             `(P, k)`, -inf there.
         """
         known = tf.maximum(positions, 0)
-        begin = tf.gather(self.row_splits, known)
-        length = tf.gather(self.row_splits, known + 1) - begin
+        # As tensors: after a gather from the variable itself each read of it copies.
+        row_splits = tf.convert_to_tensor(self.row_splits)
+        begin = tf.gather(row_splits, known)
+        length = tf.gather(row_splits, known + 1) - begin
         length = tf.where(positions >= 0, length, 0)
         steps = tf.range(tf.cast(k, length.dtype))
         is_real = steps < length[:, tf.newaxis]
         places = tf.where(is_real, begin[:, tf.newaxis] + steps, 0)
         if self.neighbours.shape[0] == 0:
             return tf.fill(tf.shape(places), -1), tf.fill(tf.shape(places), _LOW)
-        found = tf.gather(self.neighbours, places)
-        scores = tf.gather(self.similarities, places)
+        found = tf.gather(tf.convert_to_tensor(self.neighbours), places)
+        scores = tf.gather(tf.convert_to_tensor(self.similarities), places)
         return tf.where(is_real, found, -1), tf.where(is_real, scores, _LOW)
 
     def _top_triggers(self, ids: Any, weights: Any) -> tuple[tf.Tensor, tf.Tensor]:

@@ -29,9 +29,11 @@ class RawIds(tf.Module):
     def positions(self, ids: tf.Tensor) -> tf.Tensor:
         """Positions int32 of raw ids int64 of any shape; -1 for unknown ids."""
         flat = tf.reshape(ids, [-1])
-        places = tf.searchsorted(self._sorted_ids, flat)
+        # A tensor: after a gather from the variable itself each read of it copies.
+        sorted_ids = tf.convert_to_tensor(self._sorted_ids)
+        places = tf.searchsorted(sorted_ids, flat)
         places = tf.minimum(places, self._sorted_ids.shape[0] - 1)
-        is_known = tf.gather(self._sorted_ids, places) == flat
+        is_known = tf.gather(sorted_ids, places) == flat
         found = tf.where(is_known, tf.gather(self._order, places), -1)
         return tf.ensure_shape(tf.reshape(found, tf.shape(ids)), ids.shape)
 
