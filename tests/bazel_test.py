@@ -67,4 +67,5 @@ def test_a_binary_that_links_the_ops_registers_them(built):
     assert done.stdout.splitlines() == [
         "Tfrec>VisitedInsert: op yes, kernel yes",
         "Tfrec>GraphExpand: op yes, kernel yes",
+        "Tfrec>PathTopK: op yes, kernel yes",
     ]
