@@ -2,7 +2,7 @@
 
     python -m experiments.pdn.benchmark
 
-takes about half an hour on two idle cores and 12 GB of memory. Every part runs with
+needs two idle cores; the retrieval part takes a few minutes. Every part runs with
 one thread and with two, each in a process of its own, and can be run alone:
 
     python -m experiments.pdn.benchmark --part=retrieval --threads=1 --num_items=100000
