@@ -34,15 +34,17 @@ class Retrieval:
     Attributes:
         num_entries: of the lists of a user's triggers.
         num_candidates: different items among them, median.
-        milliseconds: median by way: `op`, `twin` (eq. 14, triggers given), `core` (the
-            op's core on NumPy arrays, without TensorFlow); `hnsw_ef*`
+        milliseconds: median by way: `op`, `twin` (eq. 14, triggers given, each a graph
+            of its own), `op_direct` (the op called without a graph around it), `core`
+            (its core on NumPy arrays, without TensorFlow); `hnsw_ef*`
             (the search alone, at that efSearch); `lookup_numpy`, `lookup_tensorflow`
             (stored similarities summed, no model); `request` (TrigNet and the op),
             `request_twin`, `request_hnsw_ef*` (user tower and search).
         cpu_milliseconds: the same of the work of all threads.
         hnsw_recall: by way, of the exact K nearest vectors.
-        ratios: named by what is divided; the targets are `twin_over_op` >= 5,
-            `op_over_hnsw_ef*` and `request_over_request_hnsw_ef*` <= 1.5, and
+        ratios: named by what is divided; the targets are `twin_over_op` >= 5 (a call
+            of a graph costs both alike; `twin_over_op_direct` is of each one's
+            quickest call), `op_over_hnsw_ef*` and `request_over_request_hnsw_ef*` <= 1.5, and
             `request` below the paper's 6.75 ms.
     """
 
@@ -124,16 +126,25 @@ class Service:
         Args:
             index: neighbours, similarities and row splits.
         """
-        rest = (np.zeros([1, 0], np.int32), np.zeros(0, bool), self.top_k, NUM_PATHS)
-        weighed = [[part.numpy() for part in one] for one in self.weighed]
         vectors = self.retriever.item_vectors.numpy()
+        rest = (np.zeros([1, 0], np.int32), np.zeros(0, bool), self.top_k, NUM_PATHS)
+        arguments = [tf.convert_to_tensor(x) for x in (*index, vectors, *rest[:-1])]
+        weighed = [[part.numpy() for part in one] for one in self.weighed]
 
         def core(turn: int) -> tuple:
             triggers, weights, users = _pick(weighed, turn)
             return _core.path_top_k(triggers, weights, *index, users, vectors, *rest)
 
+        def direct(turn: int) -> tuple:
+            triggers, weights, users = _pick(self.weighed, turn)
+            lists, others = arguments[:3], arguments[3:]
+            return tfrec_ops.path_top_k(
+                triggers, weights, *lists, users, *others, num_paths=NUM_PATHS
+            )
+
         return {
             "core": core,
+            "op_direct": direct,
             "op": lambda turn: self.op(*_pick(self.weighed, turn)),
             "twin": lambda turn: self.twin(*_pick(self.weighed, turn)),
             "request": lambda turn: self.retrieve(_pick(self.requests, turn)),
@@ -213,6 +224,7 @@ def measure(
 def _ratios(wall: dict[str, float], ef_search: tuple[int, ...]) -> dict[str, float]:
     ratios = {
         "twin_over_op": wall["twin"] / wall["op"],
+        "twin_over_op_direct": wall["twin"] / wall["op_direct"],
         "request_twin_over_request": wall["request_twin"] / wall["request"],
         "request_over_paper": wall["request"] / PAPER_MILLISECONDS,
     }
