@@ -1,0 +1,20 @@
+"""The error of everything that serves: a status code and a message for the client."""
+
+from tfrec.serving.apis import grpc
+
+
+class ServingError(Exception):
+    """A request, or a version, that can't be served.
+
+    Attributes:
+        code: `grpc.StatusCode`, as TensorFlow Serving would answer.
+        message: names the thing, the rule and the value.
+    """
+
+    def __init__(self, code: grpc.StatusCode, message: str):
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code.name}: {self.message}"
