@@ -25,11 +25,10 @@ def evaluate(ranker: Ranker, problem: Problem) -> tuple[dict[str, Any], dict[str
     scores, related = _sampled_scores(ranker, problem, test)
     arrays = _per_user("sampled", ranking.sampled_ranks(scores, candidates))
     metrics = {"sampled": _means(arrays, "sampled", test.size)}
-    if ranker.ranks_all:
-        some = _full_examples(problem)
-        full = _full(ranker, problem, some)
-        metrics |= _full_metrics(full, some)
-        arrays |= {**full, "full_user": some.user}
+    some = _full_examples(problem)
+    full = _full(ranker, problem, some)
+    metrics |= _full_metrics(full, some)
+    arrays |= {**full, "full_user": some.user}
     if related is not None:
         ranks = ranking.sampled_ranks(related, candidates)
         arrays |= _per_user("item_to_item", ranks)

@@ -15,16 +15,11 @@ from tfrec.pdn.exact import ExactPaths
 from tfrec.pdn.model import Pdn
 
 _ITEMS_AT_ONCE = 512
+_VECTOR_ITEMS_AT_ONCE = 100  # their paths are vectors: B L C P at once
 
 
 class Ranker(abc.ABC):
-    """Scores for a batch of users; arrays by position are item ids less 1.
-
-    Attributes:
-        ranks_all: whether it has `full`; vector-based PDN ranks sampled items alone.
-    """
-
-    ranks_all = True
+    """Scores for a batch of users; arrays by position are item ids less 1."""
 
     @abc.abstractmethod
     def sampled(
@@ -44,13 +39,17 @@ class Ranker(abc.ABC):
 
 
 class PdnRanker(Ranker):
-    """PDN: the candidates by the model itself, all items by `ExactPaths`."""
+    """PDN: the candidates by the model itself, all items by `ExactPaths`.
+
+    Vectors of all pairs take too much memory for that, so vector-based PDN scores all
+    items as it does candidates; what an item is to an item needs a user there.
+    """
 
     def __init__(self, model: Pdn, problem: Problem):
         self._problem = problem
         self._exact: ExactPaths | None = None
         self.model = model
-        self.ranks_all = model.config.path_width == 1
+        self._has_scalars = model.config.path_width == 1
         self._sampled = tf.function(
             lambda features, items: model.score(model.user_state(features), items),
             reduce_retracing=True,
@@ -61,10 +60,19 @@ class PdnRanker(Ranker):
         return self._sampled(features, items).numpy()
 
     def full(self, examples, rows, features):  # noqa: D102
-        return self.exact.scores(features)
+        if self._has_scalars:
+            return self.exact.scores(features)
+        ids = np.arange(1, self._problem.dataset.num_items + 1, dtype=np.int32)
+        blocks = np.array_split(ids, -(-len(ids) // _VECTOR_ITEMS_AT_ONCE))
+        shape = rows.stop - rows.start, 1
+        scores = [
+            self.sampled(examples, rows, features, np.tile(block, shape))
+            for block in blocks
+        ]
+        return np.concatenate(scores, axis=1)
 
     def item_to_item(self, examples, rows, features):  # noqa: D102
-        return self.exact.item_to_item(features) if self.ranks_all else None
+        return self.exact.item_to_item(features) if self._has_scalars else None
 
     @property
     def exact(self) -> ExactPaths:
