@@ -44,8 +44,8 @@ class Retrieval:
         hnsw_recall: by way, of the exact K nearest vectors.
         ratios: named by what is divided; the targets are `twin_over_op` >= 5 (a call
             of a graph costs both alike; `twin_over_op_direct` is of each one's
-            quickest call), `op_over_hnsw_ef*` and `request_over_request_hnsw_ef*` <= 1.5, and
-            `request` below the paper's 6.75 ms.
+            quickest call), `op_over_hnsw_ef*` and `request_over_request_hnsw_ef*`
+            <= 1.5, and `request` below the paper's 6.75 ms.
     """
 
     num_entries: int
