@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from experiments.pdn import results_benchmark as pdn_benchmark
 from experiments.pdn import results_page as pdn_page
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -66,6 +67,12 @@ def read_results(paper: str) -> Iterator[dict[str, Any]]:
         yield json.loads(path.read_text(encoding="utf-8"))
 
 
+def read_benchmark(paper: str) -> dict[str, Any]:
+    """The kept record of a paper's benchmark; empty where there is none."""
+    path = ROOT / "experiments" / paper / "results" / "benchmark" / "benchmark.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
 def _row(runs: list[dict[str, Any]]) -> str:
     first = runs[0]
     cells = [first["name"], f"{len(runs)}"]
@@ -107,8 +114,9 @@ def page(results: list[dict[str, Any]]) -> str:
 
 
 def whole_page() -> str:
-    """NANN's part, then PDN's."""
+    """NANN's part, then PDN's with its benchmark."""
     lines = pdn_page.lines(read_results("pdn"))
+    lines += pdn_benchmark.lines(read_benchmark("pdn"))
     return page(list(read_results("nann"))) + "".join(f"{line}\n" for line in lines)
 
 

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from experiments.pdn import results_benchmark
+
 _SMALL = (
     *("--num_items=300", "--list=20", "--triggers=4", "--history=9", "--top_k=15"),
     *("--ef_search=20", "--batch=1", "--batch=3", "--rounds=2", "--slow_rounds=2"),
@@ -96,3 +98,30 @@ def test_training(answer):
     assert set(ms) == {"pdn", "din"}
     assert rate["pdn"] == pytest.approx(64 * 1000 / ms["pdn"])
     assert found["ratios"]["pdn_over_din"] == pytest.approx(ms["din"] / ms["pdn"])
+
+
+def _rows(page: list[str], name: str) -> list[list[str]]:
+    found = [line.strip("| ").split(" | ") for line in page if line.startswith("|")]
+    return [cells for cells in found if cells[0] == name]
+
+
+def test_the_page_has_every_part(answer):
+    page = results_benchmark.lines(answer)
+    retrieval = answer["retrieval"]["1"]
+    op, search = (retrieval["milliseconds"][name] for name in ("op", "hnsw_ef20"))
+    assert _rows(page, "PathTopK in a graph") == [["PathTopK in a graph", f"{op:.2f}"]]
+    assert _rows(page, "faiss HNSW, efSearch 20 (b)")[0][1] == f"{search:.2f}"
+    ratio = f"{retrieval['ratios']['twin_over_op']:.2f}"
+    assert _rows(page, "`twin_over_op`")[0][1:] == ["at least 5", ratio]
+    assert _rows(page, "`op_over_hnsw_ef20`")[0][1] == "at most 1.5"
+    points = answer["growth"]["1"]["batch"]
+    assert _rows(page, "users B = 3")[0][-1] == f"{points[-1]['users_per_second']:,.0f}"
+    builds = answer["index"]["1"]["builds"]
+    assert _rows(page, "40")[0][-1] == f"{builds[0]['pairs_per_second']:,.0f}"
+    rates = answer["training"]["1"]["examples_per_second"]
+    assert _rows(page, "PDN") == [["PDN", f"{rates['pdn']:,.0f}"]]
+    assert not _rows(page, "DeepCTR's DIN")
+
+
+def test_no_record_no_page():
+    assert results_benchmark.lines({}) == []
