@@ -42,14 +42,12 @@ def runs_of(sweep: str) -> list[Run]:
             for dataset in ("amazon-sports", "amazon-beauty")
             for model in models
         ]
-    first = [("pdn", 0), *((m, 0) for m in settings_lib.CLOSED_FORM)]
-    first += [(model, 0) for model in settings_lib.NEURAL]
-    first += [("pdn", seed) for seed in range(1, 5)]
-    ablations = [m for m in settings_lib.PDN_VARIANTS if m not in ("pdn", "pdn-vector")]
-    rest = [(model, 0) for model in ablations]
-    rest += [(model, 1) for model in (*settings_lib.NEURAL, *ablations)]
-    rest += [(m, seed) for seed in range(2, 5) for m in settings_lib.BEST_BASELINES]
-    return [("ml-1m", model, seed) for model, seed in (*first, *rest)]
+    five, every = settings_lib.FIVE_SEEDS, settings_lib.MODELS
+    first = [(model, 0) for model in (*five, *(m for m in every if m not in five))]
+    more = [(model, seed) for model in five for seed in range(1, 5)]
+    seeded = [m for m in every if m not in (*five, *settings_lib.CLOSED_FORM)]
+    rest = [(model, 1) for model in seeded]
+    return [("ml-1m", model, seed) for model, seed in (*first, *more, *rest)]
 
 
 def folder_of(run: Run) -> pathlib.Path:
