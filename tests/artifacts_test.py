@@ -1,5 +1,6 @@
 """Folders appear whole or not at all, and damage is named."""
 
+import errno
 import hashlib
 import json
 import subprocess
@@ -147,6 +148,17 @@ def test_versions(tmp_path):
     (tmp_path / "12").write_text("a file is no version")
     assert artifacts.latest_version(tmp_path) == tmp_path / "10"
     assert artifacts.next_version(tmp_path) == tmp_path / "11"
+
+
+def test_write_json_names_the_file_that_it_cannot_write(tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(artifacts.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left.*/a.json'") as caught:
+        artifacts.write_json(tmp_path / "a.json", {})
+    assert caught.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_write_json_keeps_the_old_file_when_it_fails(tmp_path):

@@ -33,7 +33,10 @@ def sha256(path: str | os.PathLike) -> str:
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Writes `value` as JSON to a temporary sibling, flushes it and renames it."""
+    """Writes `value` as JSON to a temporary sibling, flushes it and renames it.
+
+    Raises: OSError: it can't be written; the message names `path`.
+    """
     path = pathlib.Path(path)
     text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -45,9 +48,10 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-    except BaseException:
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
     _fsync(path.parent)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from absl import app, flags, logging
 from rich.console import Console
 
+from experiments.cards import card_of
 from experiments.nann import evaluate, figures, report
 from experiments.nann import problem as problem_lib
 from experiments.nann import settings as settings_lib
@@ -31,7 +32,7 @@ from tfrec import ops as tfrec_ops
 from tfrec.data.errors import DataError
 from tfrec.nann import config as nann_config
 from tfrec.nann import index as index_lib
-from tfrec.nann.export import export
+from tfrec.nann.export import CARD, export
 from tfrec.nann.index import HnswIndex
 from tfrec.nann.model import Nann
 from tfrec.training import TrainingInterrupted, configure, distribution
@@ -150,6 +151,7 @@ def export_and_query(
         max_history=setting.model.max_history,
         item_features=problem.dataset.item_features,
         user_fields=model.profile_names,
+        card=card_of(CARD, setting, problem.dataset),
     )
     console.print(f"Exported to {path}", soft_wrap=True)
     test = problem.split.test

@@ -12,6 +12,7 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import track
 
+from experiments.cards import card_of
 from experiments.pdn.problem import EVALUATION_BATCH, Problem
 from experiments.pdn.rankers import PdnRanker
 from tfrec import artifacts
@@ -20,7 +21,7 @@ from tfrec.data.splits import Examples
 from tfrec.evaluation import metrics, ranking
 from tfrec.pdn import index as index_lib
 from tfrec.pdn import index_build
-from tfrec.pdn.export import export
+from tfrec.pdn.export import CARD, export
 from tfrec.pdn.index import PathIndex
 from tfrec.pdn.index_inputs import IndexInputs
 from tfrec.pdn.index_shards import IndexConfig
@@ -136,6 +137,7 @@ def export_and_query(
         model_version=index.meta["model_version"],
         raw_user_ids=problem.raw_user_ids,
         num_triggers=problem.setting.index.m,
+        card=card_of(CARD, problem.setting, problem.dataset),
     )
     console.print(f"Exported to {path}", soft_wrap=True)
     request = folder / "request.json"

@@ -11,6 +11,7 @@ from tfrec import artifacts, ops
 from tfrec.nann.export import FORMAT, KIND, export
 from tfrec.nann.retrieval import GraphRetriever
 from tfrec.ops.compilations import run_counted
+from tfrec.serving import model_card, warmup
 
 NUM_USERS = 3
 
@@ -18,13 +19,16 @@ WARM_UP_THEN_ASK = """
 import json, sys
 import numpy as np
 import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
 from tfrec.ops.compilations import num_compilations
 
 library, model, num_users, dump = sys.argv[1:]
 num_users = int(num_users)
 tf.load_op_library(library)
 signatures = tf.saved_model.load(model).signatures
-meta = json.load(open(model + "/meta.json"))
+records = tf.data.TFRecordDataset(
+    model + "/assets.extra/tf_serving_warmup_requests"
+)
 rng = np.random.default_rng(0)
 
 def ask(num_requests):
@@ -42,8 +46,11 @@ def ask(num_requests):
 
 counts = {"cold": ask(2)}
 before = num_compilations(dump)
-for size in meta["bucket_sizes"]:
-    signatures["warmup"](users=tf.constant(num_users), candidates=tf.constant(size))
+for record in records:
+    log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+    request = log.predict_log.request
+    inputs = {k: tf.constant(tf.make_ndarray(v)) for k, v in request.inputs.items()}
+    signatures[request.model_spec.signature_name](**inputs)
 counts["warmup"] = num_compilations(dump) - before
 counts["warm"] = ask(40)
 print(json.dumps(counts))
@@ -58,10 +65,11 @@ def export_toy(path, scorer=None, **options):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return export_toy(tmp_path_factory.mktemp("toy") / "model")
+    path = tmp_path_factory.mktemp("toy") / "model"
+    return export_toy(path, warmup_users=(NUM_USERS,))
 
 
-def test_after_the_warmup_nothing_compiles(folder):
+def test_after_the_records_nothing_compiles(folder):
     buckets = artifacts.load(folder, kind=KIND)["bucket_sizes"]
     assert len(buckets) > 5
     run = run_counted(
@@ -84,8 +92,24 @@ def test_meta(folder):
     assert {"saved_model.pb", "variables/variables.index"} <= set(meta["files"])
 
 
+def test_card(folder):
+    card = model_card.read(folder)
+    assert card["paper"].startswith("Chen et al. 2022")
+    assert card["jit"] is True
+    assert card["op_library"]["ops"] == ["Tfrec>GraphExpand", "Tfrec>VisitedInsert"]
+    names = {"retrieve", "retrieve_filtered", "score", "warmup"}
+    assert card["signatures"].keys() == names
+    ids = {"dtype": "int64", "shape": [None, None]}
+    assert card["signatures"]["retrieve"] == {
+        "inputs": {"history": ids, "k": {"dtype": "int32", "shape": []}},
+        "outputs": {"ids": ids, "scores": {"dtype": "float32", "shape": [None, None]}},
+    }
+
+
 def test_versions(folder):
     second = export_toy(folder.parent, ops="reference")
+    card = model_card.read(second)
+    assert (card["op_library"], card["jit"]) == (None, False)
     assert (folder.name, second.name) == ("1", "2")
     assert sorted(p.name for p in folder.parent.iterdir()) == ["1", "2"]
     assert artifacts.load(second, kind=KIND)["jit"] is False
@@ -107,7 +131,8 @@ def test_a_failed_export_leaves_nothing(tmp_path, monkeypatch):
 
 def test_another_scorer_with_a_profile(tmp_path):
     scorer, index = exports.toy()
-    path = export_toy(tmp_path, scorer, user_fields=("age",), jit=False)
+    sizes = {"user_fields": ("age",), "warmup_users": (1, 2), "jit": False}
+    path = export_toy(tmp_path, scorer, **sizes)
     signatures = tf.saved_model.load(str(path)).signatures
     raw = index.item_ids.tolist()
     histories = [raw[:3], raw[40:60], []]
@@ -123,8 +148,29 @@ def test_another_scorer_with_a_profile(tmp_path):
     expected = retriever.retrieve(features, 10)
     np.testing.assert_array_equal(found["ids"], index.item_ids[expected.positions])
     np.testing.assert_allclose(found["scores"], expected.scores, atol=1e-5)
-    warm = signatures["warmup"](users=tf.constant(2), candidates=tf.constant(40))
-    assert warm["scores"].shape == (2, 40)
+    check_records(path, signatures, (1, 2))
+
+
+def check_records(path, signatures, warmup_users):
+    """Each size meets each bucket, and one request; all of them run."""
+    buckets = artifacts.load(path, kind=KIND)["bucket_sizes"]
+    met, asked = [], []
+    for record in warmup.read(path):
+        request = record.predict_log.request
+        inputs = {k: tf.make_ndarray(v) for k, v in request.inputs.items()}
+        name = request.model_spec.signature_name
+        found = signatures[name](**{k: tf.constant(v) for k, v in inputs.items()})
+        if name == "retrieve":
+            users, k = len(inputs["history"]), int(inputs["k"])
+            assert found["ids"].shape == (users, k)
+            assert (found["ids"].numpy()[:, 0] >= 0).all()
+            asked.append(users)
+        else:
+            size = int(inputs["users"]), int(inputs["candidates"])
+            assert found["scores"].shape == size
+            met.append(size)
+    assert met == [(users, size) for users in warmup_users for size in buckets]
+    assert asked == list(warmup_users)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +179,7 @@ def test_another_scorer_with_a_profile(tmp_path):
         ({"max_history": 0}, "`max_history` must be at least 1. Received: 0"),
         ({"item_features": {"category": [1, 2]}}, r"must have shape \(121,\)"),
         ({"ops": "fast"}, "`ops` must be one of"),
+        ({"warmup_users": (1, 0)}, r"`warmup_users` must be .* Received: \(1, 0\)"),
     ],
 )
 def test_value_errors(tmp_path, options, message):

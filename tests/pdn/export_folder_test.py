@@ -18,6 +18,7 @@ from tfrec.pdn.index_inputs import IndexInputs
 from tfrec.pdn.index_shards import IndexConfig
 from tfrec.pdn.model import Pdn
 from tfrec.pdn.retrieval import PathRetriever
+from tfrec.serving import model_card, warmup
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,32 @@ def test_meta_and_versions(problem, tmp_path):
     assert {name: meta[name] for name in expected} == expected
 
 
+@pytest.mark.parametrize("kind", ["custom", "reference"])
+def test_card_and_records(problem, tmp_path, kind):
+    sizes = (1, 3)
+    path = exports.write(*problem, tmp_path, ops=kind, warmup_users=sizes)
+    card = model_card.read(path)
+    assert card["paper"].startswith("Li et al. 2021")
+    needed = {"file": "_tfrec_ops.so", "ops": ["Tfrec>PathTopK"]}
+    assert card["op_library"] == (needed if kind == "custom" else None)
+    assert card["jit"] is False
+    inputs = card["signatures"]["retrieve"]["inputs"]
+    assert inputs["user_gender"] == {"dtype": "string", "shape": [None]}
+    assert inputs["history_rating"] == {"dtype": "float32", "shape": [None, None]}
+    served = tf.saved_model.load(str(path)).signatures
+    asked = []
+    for record in warmup.read(path):
+        request = record.predict_log.request
+        assert request.model_spec.signature_name == "retrieve"
+        sent = {k: tf.constant(tf.make_ndarray(v)) for k, v in request.inputs.items()}
+        assert sent.keys() == {"k", *exports.request()}
+        assert sent["history"].shape[1] == problems.MAX_HISTORY
+        found = served["retrieve"](**sent)
+        assert (found["path_triggers"].numpy()[:, 0, 0] != -1).all()
+        asked.append(len(sent["user"]))
+    assert asked == list(sizes)
+
+
 def test_a_failed_export_leaves_nothing(problem, tmp_path, monkeypatch):
     save = tf.saved_model.save
 
@@ -74,6 +101,7 @@ def test_an_index_of_another_model_is_refused_with_both_named(problem, tmp_path)
     [
         ({"num_triggers": 0}, "`num_triggers` must be at least 1"),
         ({"ops": "fast"}, "`ops` must be in"),
+        ({"warmup_users": (0,)}, r"`warmup_users` must be .* Received: \(0,\)"),
         ({"raw_user_ids": np.array([4, -1])}, "must not hold -1"),
         (
             {"fields": dataclasses.replace(exports.fields(), item={"category": [0]})},

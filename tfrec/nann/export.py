@@ -12,16 +12,21 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrec import artifacts
 from tfrec.evaluation.scorer import Scorer
 from tfrec.nann.config import WalkConfig
 from tfrec.nann.index import HnswIndex
 from tfrec.nann.retrieval import GraphRetriever
+from tfrec.serving.export import export as export_signatures
+from tfrec.serving.model_card import ModelCard
 from tfrec.serving.raw_ids import MISSING_ID, RawIds, latest
-from tfrec.serving.saved_model import save_signatures
 
 KIND = "nann-export"
 FORMAT = 1
+CARD = ModelCard(
+    "Chen et al. 2022, Approximate Nearest Neighbor Search under Neural Similarity "
+    "Metric for Large-Scale Recommendation"
+)
+_WARMUP_K = 10
 
 
 def export(
@@ -35,6 +40,8 @@ def export(
     user_fields: Sequence[str] = (),
     ops: str = "custom",
     jit: bool | None = None,
+    card: ModelCard = CARD,
+    warmup_users: Sequence[int] = (1,),
 ) -> pathlib.Path:
     """Writes a SavedModel into the next version folder of `path`, whole or not at all.
 
@@ -49,8 +56,13 @@ def export(
         user_fields: names of profile fields; each becomes an input `user_<name>`.
         ops: "custom", or "reference" for a model without custom ops.
         jit: compile the scoring by XLA; None: only with the custom ops.
+        card: `CARD` with what was trained, on which data, by which code.
+        warmup_users: batch sizes B for which a server is warmed up. With (), there are
+            no warm-up records, and the extra `[serving]` is not needed.
     Returns: the version folder, `<path>/<number>`.
     Raises: ValueError: an argument breaks its rule.
+        ImportError: the extra is missing.
+        serving.export.ExportError: a file can't be written.
         artifacts.ArtifactError: another export took the version meanwhile.
     """
     if max_history < 1:
@@ -72,10 +84,15 @@ def export(
         "max_history": max_history,
         "bucket_sizes": list(retriever.buckets),
     }
-    folder = artifacts.next_version(path)
-    with artifacts.create(folder, kind=KIND, format=FORMAT, meta=meta) as temporary:
-        save_signatures("nann", served.signatures(tuple(user_fields)), temporary)
-    return folder
+    return export_signatures(
+        served.signatures(tuple(user_fields)),
+        path,
+        kind=KIND,
+        format=FORMAT,
+        meta=meta,
+        card=card,
+        warmup=_records(served, index.item_ids, tuple(user_fields), warmup_users),
+    )
 
 
 class Served:
@@ -187,6 +204,36 @@ class Served:
             "ids": self.raw_ids.of(positions),
             "scores": tf.pad(found.scores, pads, constant_values=-np.inf),
         }
+
+
+def _records(
+    served: Served,
+    item_ids: np.ndarray,
+    user_fields: tuple[str, ...],
+    warmup_users: Sequence[int],
+) -> list[Any]:
+    """Warm-up records of each batch size: `warmup` by every bucket, a `retrieve`."""
+    if not warmup_users:
+        return []
+    if min(warmup_users) < 1:
+        raise ValueError(
+            f"`warmup_users` must be at least 1 each. Received: {tuple(warmup_users)}"
+        )
+    from tfrec.serving.warmup import predict_log
+
+    records = []
+    for users in warmup_users:
+        for candidates in served.retriever.buckets:
+            sizes = np.array([users, candidates], np.int32)
+            request = dict(zip(("users", "candidates"), sizes, strict=True))
+            records.append(predict_log("warmup", request))
+        request = {
+            "history": np.resize(item_ids, [users, served.max_history]),
+            "k": np.array(_WARMUP_K, np.int32),
+            **{f"user_{name}": np.zeros([users], np.int32) for name in user_fields},
+        }
+        records.append(predict_log("retrieve", request))
+    return records
 
 
 def _spec(shape: tuple[int | None, ...], dtype: tf.DType) -> tf.TensorSpec:

@@ -6,24 +6,29 @@ Index, vectors and tables are variables, so the graph stays small and names no f
 
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfrec import artifacts
 from tfrec.data.fields import RECENCY, TIME_GAP, Fields
 from tfrec.data.histories import gap_buckets
 from tfrec.pdn.index import PathIndex
 from tfrec.pdn.model import Pdn
 from tfrec.pdn.retrieval import PathRetriever, known_fields
+from tfrec.serving.export import export as export_signatures
+from tfrec.serving.model_card import ModelCard
 from tfrec.serving.raw_ids import RawIds, latest_places, take_places
-from tfrec.serving.saved_model import save_signatures
 from tfrec.serving.vocabulary import Vocabulary
 
 KIND = "pdn-export"
 FORMAT = 1
+CARD = ModelCard(
+    "Li et al. 2021, Path-based Deep Network for Candidate Item Matching in "
+    "Recommenders"
+)
+_WARMUP_K = 10
 
 
 def export(
@@ -37,6 +42,8 @@ def export(
     num_triggers: int,
     num_paths: int = 3,
     ops: str = "custom",
+    card: ModelCard = CARD,
+    warmup_users: Sequence[int] = (1,),
 ) -> pathlib.Path:
     """Writes a SavedModel into the next version folder of `path`, whole or not at all.
 
@@ -50,9 +57,17 @@ def export(
         num_triggers: m, triggers of a request.
         num_paths: P, paths with each result.
         ops: "custom", or "reference" for a model without custom ops.
+        card: `CARD` with what was trained, on which data, by which code.
+        warmup_users: batch sizes B for which a server is warmed up by a `retrieve`.
+            With (), there are no warm-up records, and the extra `[serving]` is not
+            needed.
     Returns: the version folder, `<path>/<number>`.
-    Raises: ValueError: an argument breaks its rule. ArtifactError: the index is of
-        another model version (both are named), or another export took the folder.
+    Raises:
+        ValueError: an argument breaks its rule.
+        ImportError: the extra is missing.
+        ArtifactError: the index is of another model version (both are named), or
+            another export took the folder.
+        serving.export.ExportError: a file can't be written.
     """
     index.check_model(model_version)
     retriever = PathRetriever(model, index, fields.item, num_triggers, num_paths, ops)
@@ -66,10 +81,22 @@ def export(
         "num_paths": num_paths,
         "inputs": {name: spec.dtype.name for name, spec in served.request.items()},
     }
-    folder = artifacts.next_version(path)
-    with artifacts.create(folder, kind=KIND, format=FORMAT, meta=meta) as temporary:
-        save_signatures("pdn", served.signatures(), temporary)
-    return folder
+    examples = {
+        "user": np.asarray(raw_user_ids),
+        "history": index.item_ids,
+        "history_timestamp": np.arange(model.config.max_history),
+        **{f"user_{name}": fields.vocabularies[name] for name in fields.user},
+        **{f"history_{name}": fields.vocabularies[name] for name in fields.row},
+    }
+    return export_signatures(
+        served.signatures(),
+        path,
+        kind=KIND,
+        format=FORMAT,
+        meta=meta,
+        card=card,
+        warmup=_records(served, examples, warmup_users),
+    )
 
 
 class Served:
@@ -176,7 +203,7 @@ class Served:
 
     def features(self, request: Mapping[str, tf.Tensor]) -> dict[str, Any]:
         """The model's features of a request; unknown items are left out."""
-        _check_shapes(request)
+        request = _with_checked_shapes(request)
         positions = self.raw_ids.positions(request["history"])
         length = self.retriever.model.config.max_history
         places = latest_places(positions, length)
@@ -218,17 +245,48 @@ class Served:
         return {"item": item_ids, **fields}
 
 
-def _check_shapes(request: Mapping[str, tf.Tensor]) -> None:
-    """What describes users or behaviours must be of those of `history`."""
+def _records(
+    served: Served, examples: Mapping[str, np.ndarray], warmup_users: Sequence[int]
+) -> list[Any]:
+    """Warm-up records: a `retrieve` for each batch size, of values that exist."""
+    if not warmup_users:
+        return []
+    if min(warmup_users) < 1:
+        raise ValueError(
+            f"`warmup_users` must be at least 1 each. Received: {tuple(warmup_users)}"
+        )
+    from tfrec.serving.warmup import predict_log
+
+    length = served.retriever.model.config.max_history
+    records = []
+    for users in warmup_users:
+        request = {"k": np.array(_WARMUP_K, np.int32)}
+        for name, spec in served.request.items():
+            shape = [users, length][: spec.shape.rank]
+            values = examples[name].astype(spec.dtype.as_numpy_dtype)
+            request[name] = np.resize(values, shape)
+        records.append(predict_log("retrieve", request))
+    return records
+
+
+def _with_checked_shapes(request: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """What describes users or behaviours must be of those of `history`.
+
+    Nothing else runs on a request that is not: its message would come first by chance.
+    """
     shape = tf.shape(request["history"])
+    checks = []
     for name, values in request.items():
         is_behaviour = name.startswith("history")
         rule = "the shape of" if is_behaviour else "an element for each row of"
-        tf.debugging.assert_equal(
+        check = tf.debugging.assert_equal(
             tf.shape(values),
             shape if is_behaviour else shape[:1],
             f"`{name}` must have {rule} `history`",
         )
+        checks.append(check)
+    with tf.control_dependencies(checks):
+        return {name: tf.identity(values) for name, values in request.items()}
 
 
 def _at_least_one(k: tf.Tensor) -> tf.Operation:

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tfrec.serving import model_card, warmup
+
 _ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
@@ -56,6 +58,11 @@ def test_prints_and_writes_everything(first_run):
         assert text in printed
     assert (folder / "coverage.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "export" / "1" / "saved_model.pb").is_file()
+    assert (folder / "export" / "1" / warmup.PATH).is_file()
+    card = model_card.read(folder / "export" / "1")
+    assert card["dataset"] == result["dataset"]
+    assert card["commit"] == result["environment"]["commit"]
+    assert card["config"] == json.loads((folder / "setting.json").read_text())
     assert (folder / "index" / "meta.json").is_file()
     assert result["dataset"]["name"] == "ml-100k"
     assert len(result["dataset"]["sha256"]) == 64

@@ -19,6 +19,7 @@ from tfrec.pdn import index as index_lib
 from tfrec.pdn.index_store import write_to_store
 from tfrec.pdn.retrieval import PathRetriever
 from tfrec.pdn.store_retrieval import StoreRetriever
+from tfrec.serving import model_card, warmup
 
 _ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -70,6 +71,11 @@ def test_prints_and_writes_everything(first_run):
     for name in ("agreement.png", "curves.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
     assert (folder / "export" / "1" / "saved_model.pb").is_file()
+    assert (folder / "export" / "1" / warmup.PATH).is_file()
+    card = model_card.read(folder / "export" / "1")
+    assert card["dataset"] == result["dataset"]
+    assert card["commit"] == result["environment"]["commit"]
+    assert card["config"] == json.loads((folder / "setting.json").read_text())
     assert (folder / "index" / "meta.json").is_file()
     assert result["dataset"]["name"] == "ml-100k"
     assert len(result["dataset"]["sha256"]) == 64
