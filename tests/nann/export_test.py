@@ -121,10 +121,37 @@ def test_missing_results_are_minus_one(served, retriever, problem):
         assert (scores[count:] == -np.inf).all()
 
 
-@pytest.mark.parametrize("k", [0, -3])
-def test_k_must_be_positive(served, k):
-    with pytest.raises(tf.errors.InvalidArgumentError, match="`k` must be at least 1"):
+@pytest.mark.parametrize(
+    ("k", "message"),
+    [
+        (0, "`k` must be at least 1"),
+        (-3, "`k` must be at least 1"),
+        (2**20 // len(HISTORIES) + 1, "`k` times the number of rows must be at most"),
+        (2**31 - 1, "`k` times the number of rows must be at most 1048576"),
+    ],
+)
+def test_k_is_bounded(served, k, message):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         served["retrieve"](history=history(HISTORIES), k=tf.constant(k))
+
+
+@pytest.mark.parametrize(
+    ("users", "candidates", "message"),
+    [
+        (2**30, 16, "`users` must be at most 4096"),
+        (1, 2**30, "`candidates` times the number of rows must be at most 1048576"),
+    ],
+)
+def test_warmup_is_bounded(served, users, candidates, message):
+    sizes = {"users": tf.constant(users), "candidates": tf.constant(candidates)}
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        served["warmup"](**sizes)
+
+
+def test_users_of_a_request_are_bounded(served):
+    nobody = tf.zeros([4097, 0], tf.int64)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 4096 rows"):
+        served["retrieve"](history=nobody, k=tf.constant(1))
 
 
 def test_retrieve_filtered(served, problem, retriever):

@@ -133,8 +133,16 @@ def test_an_unknown_user_and_unknown_values_are_id_0(served, retriever):
     assert (found["ids"][NO_HISTORY + 1 :, 0].numpy() != -1).all()
 
 
-@pytest.mark.parametrize("k", [0, -3])
-def test_k_must_be_positive(served, k):
+@pytest.mark.parametrize(
+    ("k", "message"),
+    [
+        (0, "`k` must be at least 1"),
+        (-3, "`k` must be at least 1"),
+        (2**20 + 1, "`k` times the number of rows must be at most 1048576"),
+        (2**31 - 1, "`k` times the number of rows must be at most 1048576"),
+    ],
+)
+def test_k_is_bounded(served, k, message):
     request, none = exports.request(), tf.zeros([0], tf.int64)
     filters = {"unavailable": none, "seen": tf.zeros([26, 0], tf.int64)}
     calls = {
@@ -143,7 +151,7 @@ def test_k_must_be_positive(served, k):
         "similar_items": {"items": none},
     }
     for name, inputs in calls.items():
-        with pytest.raises(tf.errors.InvalidArgumentError, match="`k` must be at le"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             served[name](k=tf.constant(k), **inputs)
 
 

@@ -16,6 +16,7 @@ from tfrec.evaluation.scorer import Scorer
 from tfrec.nann.config import WalkConfig
 from tfrec.nann.index import HnswIndex
 from tfrec.nann.retrieval import GraphRetriever
+from tfrec.serving import limits
 from tfrec.serving.export import export as export_signatures
 from tfrec.serving.model_card import ModelCard
 from tfrec.serving.raw_ids import MISSING_ID, RawIds, latest
@@ -138,6 +139,8 @@ class Served:
         }
 
         def warmup(users: tf.Tensor, candidates: tf.Tensor) -> dict[str, tf.Tensor]:
+            users = limits.bounded_count("users", users)
+            candidates = limits.bounded("candidates", candidates, users)
             profile = {name: tf.zeros([users], tf.int32) for name in user}
             return self.warmup(users, candidates, profile)
 
@@ -148,6 +151,7 @@ class Served:
         self, history: tf.Tensor, k: tf.Tensor, **user: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """The best k items of each user: raw ids int64 and scores, both `(B, K)`."""
+        k = limits.bounded("k", k, tf.shape(history)[0])
         return self._results(self._state(history, user), k)
 
     def retrieve_filtered(
@@ -159,6 +163,7 @@ class Served:
         **user: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         """`retrieve` without raw ids for all, `(U,)`, and for each user, `(B, S)`."""
+        k = limits.bounded("k", k, tf.shape(history)[0])
         available = self.raw_ids.all_but(unavailable)
         state = self._state(history, user)
         return self._results(state, k, available, self.raw_ids.positions(seen))
@@ -167,7 +172,7 @@ class Served:
         self, history: tf.Tensor, items: tf.Tensor, **user: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Scores `(B, C)` of raw ids `(B, C)`; -inf for unknown ids."""
-        positions = self.raw_ids.positions(items)
+        positions = self.raw_ids.positions(limits.bounded_size("items", items))
         vectors = tf.gather(self.retriever.vectors, tf.maximum(positions, 0))
         scores = self.retriever.score_candidates(self._state(history, user), vectors)
         return {"scores": tf.where(positions >= 0, scores, -np.inf)}
@@ -185,6 +190,7 @@ class Served:
 
     def _state(self, history: tf.Tensor, user: Mapping[str, tf.Tensor]) -> Any:
         """`user_state`; its shapes are the same for every signature."""
+        history = limits.bounded_rows("history", history)
         positions = latest(self.raw_ids.positions(history), self.max_history)
         item_ids = positions + 1
         fields = {k: tf.gather(v, item_ids) for k, v in self.item_features.items()}
@@ -195,9 +201,7 @@ class Served:
     def _results(
         self, state: Any, k: tf.Tensor, available: Any = None, seen: Any = None
     ) -> dict[str, tf.Tensor]:
-        check = tf.debugging.assert_positive(k, "`k` must be at least 1")
-        with tf.control_dependencies([check]):
-            found = self.retriever.walk(state, k, available, seen)
+        found = self.retriever.walk(state, k, available, seen)
         pads = [[0, 0], [0, k - tf.shape(found.positions)[1]]]
         positions = tf.pad(found.positions, pads, constant_values=-1)
         return {

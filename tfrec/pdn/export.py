@@ -17,6 +17,7 @@ from tfrec.data.histories import gap_buckets
 from tfrec.pdn.index import PathIndex
 from tfrec.pdn.model import Pdn
 from tfrec.pdn.retrieval import PathRetriever, known_fields
+from tfrec.serving import limits
 from tfrec.serving.export import export as export_signatures
 from tfrec.serving.model_card import ModelCard
 from tfrec.serving.raw_ids import RawIds, latest_places, take_places
@@ -185,8 +186,8 @@ class Served:
 
     def similar_items(self, items: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
         """SimNet's lists of items `(P,)`: raw ids and s_ji, both `(P, K)`."""
-        with tf.control_dependencies([_at_least_one(k)]):
-            positions = self.raw_ids.positions(items)
+        k = limits.bounded("k", k, tf.shape(items)[0])
+        positions = self.raw_ids.positions(items)
         found, scores = self.retriever.similar_items(positions, k)
         return {"ids": self.raw_ids.of(found), "similarities": scores}
 
@@ -197,13 +198,16 @@ class Served:
         model = self.retriever.model
         pairs = [
             known_fields(model, self._item_fields(self.raw_ids.positions(ids) + 1))
-            for ids in (triggers, items)
+            for ids in map(
+                limits.bounded_size, ("triggers", "items"), (triggers, items)
+            )
         ]
         return {"similarities": model.similarity(*pairs)[..., 0]}
 
     def features(self, request: Mapping[str, tf.Tensor]) -> dict[str, Any]:
         """The model's features of a request; unknown items are left out."""
-        request = _with_checked_shapes(request)
+        history = limits.bounded_rows("history", request["history"])
+        request = _with_checked_shapes({**request, "history": history})
         positions = self.raw_ids.positions(request["history"])
         length = self.retriever.model.config.max_history
         places = latest_places(positions, length)
@@ -232,6 +236,7 @@ class Served:
     def _results(
         self, features: Any, k: tf.Tensor, excluded: Any, available: Any
     ) -> dict[str, tf.Tensor]:
+        k = limits.bounded("k", k, tf.shape(features["history"]["item"])[0])
         found = self.retriever.retrieve(features, k, excluded, available)
         return {
             "ids": self.raw_ids.of(found.positions),
@@ -287,7 +292,3 @@ def _with_checked_shapes(request: Mapping[str, tf.Tensor]) -> dict[str, tf.Tenso
         checks.append(check)
     with tf.control_dependencies(checks):
         return {name: tf.identity(values) for name, values in request.items()}
-
-
-def _at_least_one(k: tf.Tensor) -> tf.Operation:
-    return tf.debugging.assert_positive(k, "`k` must be at least 1")
