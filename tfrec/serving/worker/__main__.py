@@ -1,0 +1,129 @@
+"""`python -m tfrec.serving.worker`: the process of one version of a model.
+
+It loads the version, says on standard output whether it can answer, as a line of JSON,
+and serves the PredictionService on a Unix socket:
+
+    {"state": "ready"}
+    {"state": "failed", "code": "NOT_FOUND", "message": "..."}
+
+After SIGTERM it finishes the requests in flight and exits with 0. When its standard
+input ends, its parent is gone, and it exits at once. All other output is on standard
+error.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from typing import TextIO
+
+from absl import app, flags
+
+from tfrec.serving import batching, worker
+from tfrec.serving.errors import ServingError
+from tfrec.serving.servable import Servable, ServableOptions
+
+_SECONDS_TO_FINISH = 3600.0  # the parent ends a worker that it does not wait for
+
+_MODEL_NAME = flags.DEFINE_string("model_name", None, "For answers.", required=True)
+_VERSION = flags.DEFINE_integer("version", None, "For answers.", required=True)
+_PATH = flags.DEFINE_string("path", None, "Folder of the version.", required=True)
+_SOCKET = flags.DEFINE_string(
+    "socket", None, "Path of the Unix socket to serve on.", required=True
+)
+_BATCHING_PARAMETERS_FILE = flags.DEFINE_string(
+    "batching_parameters_file",
+    None,
+    "BatchingParameters in text format; requests are merged only if it is given.",
+)
+_INTRA_OP = flags.DEFINE_integer(
+    "tensorflow_intra_op_parallelism", 0, "Threads within an op; 0: one a core."
+)
+_INTER_OP = flags.DEFINE_integer(
+    "tensorflow_inter_op_parallelism", 0, "Ops at the same time; 0: one a core."
+)
+_ALLOW_ALL_OPS = flags.DEFINE_bool(
+    "allow_all_ops", False, "Load the model whatever files its ops read or write."
+)
+_AS_TENSOR_CONTENT = flags.DEFINE_bool(
+    "enable_serialization_as_tensor_content",
+    False,
+    "Numbers of Predict's outputs in `tensor_content`, not in `float_val` and so on.",
+)
+_MAX_MESSAGE_BYTES = flags.DEFINE_integer(
+    "max_message_bytes", worker.MAX_MESSAGE_BYTES, "Largest request."
+)
+_NUM_THREADS = flags.DEFINE_integer(
+    "num_threads", None, "Requests at the same time; by default 4 a core, at least 16."
+)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serves until it is told to end; returns by ending the process."""
+    del arguments
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all children
+    reports = _own_stdout()
+    try:
+        server = _start()
+    except ServingError as error:
+        _report(reports, state="failed", code=error.code.name, message=error.message)
+        _exit(1)
+    is_over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: is_over.set())
+    _report(reports, state="ready")
+    is_over.wait()
+    server.stop(_SECONDS_TO_FINISH).wait()
+    _exit(0)
+
+
+def _start() -> worker.grpc.Server:
+    parameters = None
+    threads = _NUM_THREADS.value
+    if _BATCHING_PARAMETERS_FILE.value:
+        parameters = batching.read_parameters(_BATCHING_PARAMETERS_FILE.value)
+        threads = threads or worker.default_threads(parameters.max_batch_size)
+    options = ServableOptions(
+        intra_op_parallelism=_INTRA_OP.value,
+        inter_op_parallelism=_INTER_OP.value,
+        allow_all_ops=_ALLOW_ALL_OPS.value,
+        as_tensor_content=_AS_TENSOR_CONTENT.value,
+        batching=parameters,
+    )
+    servable = Servable(_PATH.value, _MODEL_NAME.value, _VERSION.value, options)
+    return worker.start(
+        servable,
+        _SOCKET.value,
+        max_message_bytes=_MAX_MESSAGE_BYTES.value,
+        num_threads=threads,
+    )
+
+
+def _own_stdout() -> TextIO:
+    """Keeps standard output for reports: what a model prints goes to standard error."""
+    reports = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return reports
+
+
+def _report(reports: TextIO, **content: str) -> None:
+    reports.write(json.dumps(content) + "\n")
+    reports.flush()
+
+
+def _exit_with_parent() -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os._exit(1)
+
+
+def _exit(status: int) -> None:
+    """Ends the process without TensorFlow's destructors, which may wait or fail."""
+    sys.stderr.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    app.run(main)
