@@ -1,0 +1,1 @@
+"""Request logs, and warm-up records made of them: `python -m tfrec.serving.replay`."""

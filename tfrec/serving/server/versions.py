@@ -1,0 +1,70 @@
+"""Which versions of a model are on disk, and which of them its policy wants."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from absl import logging
+
+from tfrec.serving.apis import grpc
+from tfrec.serving.errors import ServingError
+
+_MOST = 2**63 - 1
+
+
+def found(base_path: pathlib.Path) -> dict[int, pathlib.Path]:
+    """The folders of `base_path` whose names are numbers, int64, at least 0.
+
+    Raises: OSError: the folder can't be read.
+    """
+    versions: dict[int, pathlib.Path] = {}
+    for path in sorted(base_path.iterdir()):
+        if not (path.name.isascii() and path.name.isdecimal() and path.is_dir()):
+            continue
+        number = int(path.name)
+        if number > _MOST:
+            continue
+        if number in versions:
+            logging.warning(
+                "Version %d is loaded from `%s`, not from `%s`.",
+                number,
+                path,
+                versions[number],
+            )
+        versions[number] = path
+    return versions
+
+
+def wanted(
+    policy: Any, versions: Mapping[int, pathlib.Path]
+) -> dict[int, pathlib.Path]:
+    """The versions that a policy wants, out of those on disk.
+
+    Args:
+        policy: FileSystemStoragePathSourceConfig.ServableVersionPolicy; the default is
+            the latest one.
+    """
+    choice = policy.WhichOneof("policy_choice")
+    if choice == "all":
+        return dict(versions)
+    if choice == "specific":
+        numbers = [n for n in policy.specific.versions if n in versions]
+        return {number: versions[number] for number in numbers}
+    count = max(policy.latest.num_versions, 1)
+    return {number: versions[number] for number in sorted(versions)[-count:]}
+
+
+def check_inside(folder: pathlib.Path) -> None:
+    """Raises: ServingError (FAILED_PRECONDITION): a link leads out of the base path.
+
+    Args:
+        folder: of a version; its parent is the base path.
+    """
+    base_path = folder.parent.resolve()
+    for path in (folder, *folder.rglob("*")):
+        if path.is_symlink() and not path.resolve().is_relative_to(base_path):
+            raise ServingError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f"`{path}` must not lead out of `{folder.parent}`. "
+                f"Received: a link to {path.resolve()}",
+            )
