@@ -17,11 +17,12 @@ PYTHON_FOLDERS := $(wildcard tfrec tests experiments tools) setup.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build demo test lint format unit long wheel wheel-test asan bazel clean
+.PHONY: help build demo serve test lint format unit long soak bench-serving wheel \
+	wheel-test asan bazel clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | \
-		awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+		awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
@@ -37,6 +38,15 @@ build: $(BUILT)  ## Make .venv and build the op library in place.
 
 demo: build  ## Train, index, evaluate and export NANN on MovieLens 100K.
 	TF_CPP_MIN_LOG_LEVEL=2 $(RUN) -m experiments.nann.run --dataset=ml-100k --output_dir=runs/demo
+
+serve: build  ## Serve the last exports of NANN and PDN below runs/, and ask them.
+	TF_CPP_MIN_LOG_LEVEL=2 $(RUN) -m experiments.serving.serve_demo
+
+soak: build  ## Eight clients for ten minutes: the server's memory and latency.
+	TF_CPP_MIN_LOG_LEVEL=2 $(RUN) -m experiments.serving.soak
+
+bench-serving: build  ## What gRPC and REST add to a call of the SavedModel.
+	TF_CPP_MIN_LOG_LEVEL=2 $(RUN) -m experiments.serving.benchmark
 
 test: lint unit  ## Lint, types, and every test that is not marked long.
 
@@ -67,8 +77,8 @@ wheel-test: build  ## Build the wheel, run the op tests against it in a new envi
 asan: build  ## The core under AddressSanitizer and UndefinedBehaviorSanitizer.
 	$(PYTEST) -m long tests/cc_ops
 
-bazel: build  ## Build the library with Bazel and run an op from it.
-	$(PYTEST) -m long tests/bazel_test.py
+bazel: build  ## Build the library with Bazel, and link it into a small model server.
+	$(PYTEST) -m long tests/bazel_test.py tests/tf_serving_test.py
 
 clean:  ## Remove .venv and what was built; keep runs/.
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

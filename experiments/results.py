@@ -20,6 +20,7 @@ from typing import Any
 
 from experiments.pdn import results_benchmark as pdn_benchmark
 from experiments.pdn import results_page as pdn_page
+from experiments.serving import results_page as serving_page
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGES = ("tfrec", "tensorflow", "keras", "numpy", "faiss-cpu")
@@ -114,9 +115,10 @@ def page(results: list[dict[str, Any]]) -> str:
 
 
 def whole_page() -> str:
-    """NANN's part, then PDN's with its benchmark."""
+    """NANN's part, then PDN's with its benchmark, then serving's."""
     lines = pdn_page.lines(read_results("pdn"))
     lines += pdn_benchmark.lines(read_benchmark("pdn"))
+    lines += serving_page.lines(read_results("serving"))
     return page(list(read_results("nann"))) + "".join(f"{line}\n" for line in lines)
 
 

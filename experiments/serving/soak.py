@@ -1,0 +1,188 @@
+"""Serves for minutes under load: does memory grow, do answers become slower?
+
+    python -m experiments.serving.soak --minutes=10
+
+serves NANN and PDN to eight clients at once, without a pause, then sends 20,000
+requests that were changed at random. Memory is that of all processes of the server.
+With `--swaps=20` a new version of NANN comes 20 times meanwhile. Models are untrained,
+or the exports that are named. The record is kept: `python -m experiments.results`
+shows it.
+"""
+
+import pathlib
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import rich.progress
+import tensorflow as tf
+from absl import app, flags
+from rich.console import Console
+
+from experiments.results import environment
+from experiments.serving import (
+    figures,
+    fuzz,
+    latest,
+    server_process,
+    synthetic_exports,
+)
+from experiments.serving.server_process import Server
+from experiments.serving.watch import Watch, growth, latency_change
+from tfrec import artifacts
+from tfrec.nann.config import WalkConfig
+from tfrec.serving import Client
+from tfrec.serving.apis import predict_pb2
+from tfrec.serving.channels import NO_RETRIES, ChannelConfig
+from tfrec.serving.client_calls import model_spec
+from tfrec.serving.load import generator, request_sources
+from tfrec.serving.load.generator import LoadConfig
+
+FLAGS = flags.FLAGS
+_SIGNATURE = "retrieve"
+_WALK = WalkConfig(ef=(50, 100, 200), steps=(1, 1, 2))
+_REQUESTS_A_MODEL = 500
+_FUZZ_WARMUP = 0.2  # of the changed requests, before memory is first looked at
+
+_MINUTES = flags.DEFINE_float("minutes", 10.0, "Of load, after the warm-up.")
+_WARMUP = flags.DEFINE_float("warmup_seconds", 60.0, "Of load, not measured.")
+_CLIENTS = flags.DEFINE_integer("clients", 8, "At once.", 1)
+_SWAPS = flags.DEFINE_integer("swaps", 0, "New versions of NANN meanwhile.", 0)
+_FUZZ = flags.DEFINE_integer("fuzz_requests", 20_000, "Changed requests; 0: none.", 0)
+_NUM_ITEMS = flags.DEFINE_integer("num_items", 20_000, "N, of untrained models.")
+_EXPORTS = {
+    paper: flags.DEFINE_string(f"{paper}_export", None, "An export, instead of those.")
+    for paper in latest.KINDS
+}
+_SEED = flags.DEFINE_integer("seed", 0, "Of models and requests.")
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", "experiments/serving/results", "Gets `soak.json`."
+)
+_CONFIG = (
+    *("minutes", "warmup_seconds", "clients", "swaps", "fuzz_requests"),
+    *("num_items", "seed"),
+)
+
+
+def exports(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """The roots of both models by name: given by flags, or written to `folder`."""
+    roots = {
+        paper: pathlib.Path(flag.value or folder / paper)
+        for paper, flag in _EXPORTS.items()
+    }
+    if _EXPORTS["nann"].value is None:
+        synthetic_exports.nann(roots["nann"], _NUM_ITEMS.value, _WALK, _SEED.value)
+    if _EXPORTS["pdn"].value is None:
+        synthetic_exports.pdn(roots["pdn"], _NUM_ITEMS.value, _SEED.value)
+    return roots
+
+
+def requests(
+    server: Server, models: Sequence[str]
+) -> dict[str, list[predict_pb2.PredictRequest]]:
+    """Random requests of each model, one user each."""
+    found = {}
+    with Client(server.address) as client:
+        for model in models:
+            spec = model_spec(model, signature=_SIGNATURE)
+            signatures = client.metadata(model).signatures
+            sizes = (_REQUESTS_A_MODEL, 1, 50, _SEED.value)
+            found[model] = request_sources.at_random(spec, signatures, *sizes)
+    return found
+
+
+def load(
+    server: Server,
+    roots: Mapping[str, pathlib.Path],
+    sent: Mapping[str, Sequence[predict_pb2.PredictRequest]],
+    console: Console,
+) -> dict[str, Any]:
+    """Minutes of load: memory and latency at their beginning and at their end."""
+    seconds = 60 * _MINUTES.value
+    config = LoadConfig(
+        _CLIENTS.value, seconds=seconds, warmup_seconds=_WARMUP.value, timeout=60.0
+    )
+    mixed = [one for pair in zip(*sent.values(), strict=True) for one in pair]
+    channel = ChannelConfig(server.address, retries=NO_RETRIES)
+    watch = Watch(server, roots["nann"], seconds, _SWAPS.value)
+    with rich.progress.Progress(console=console) as progress:
+        task = progress.add_task("load", total=seconds)
+
+        def look(now: float, samples: object) -> None:
+            watch.look(now)
+            progress.update(task, completed=max(0.0, now))
+
+        samples = generator.run(channel, mixed, config, threading.Event(), look)
+    summary = samples.summary()
+    windows = summary.pop("windows")
+    return {
+        **summary,
+        "swaps": watch.num_swaps,
+        "memory_mb": watch.memory,
+        "memory_growth": growth([megabytes for _, megabytes in watch.memory]),
+        **latency_change(windows),
+    }
+
+
+def send_changed(
+    server: Server,
+    sent: Mapping[str, Sequence[predict_pb2.PredictRequest]],
+    console: Console,
+) -> dict[str, Any]:
+    """Requests that were changed at random: their answers, memory, wrong ones."""
+    valid = {
+        model: {name: tf.make_ndarray(v) for name, v in some[0].inputs.items()}
+        for model, some in sent.items()
+    }
+    fuzzer = fuzz.Fuzzer(server, valid, _SEED.value)
+    watch = Watch(server)
+    with rich.progress.Progress(console=console) as progress:
+        task = progress.add_task("changed requests", total=_FUZZ.value)
+
+        def look(done: int) -> None:
+            if done >= _FUZZ_WARMUP * _FUZZ.value:
+                watch.look(done)
+            progress.update(task, completed=done)
+
+        report = fuzzer.run(_FUZZ.value, look)
+    return {
+        "requests": report.requests,
+        "answers": dict(sorted(report.counts.items())),
+        "wrong": report.failures,
+        "memory_growth": growth([megabytes for _, megabytes in watch.memory]),
+    }
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs, prints and keeps the record; fails if a target is missed."""
+    if len(arguments) > 1:
+        raise app.UsageError(f"Unknown arguments: {arguments[1:]}")
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="tfrec_soak_") as folder:
+        roots = exports(pathlib.Path(folder))
+        with server_process.running(roots) as server:
+            sent = requests(server, list(roots))
+            record = {
+                "benchmark": "soak",
+                "command": "python -m experiments.serving.soak",
+                "config": {name: FLAGS[name].value for name in _CONFIG},
+                "load": load(server, roots, sent, console),
+                "changed_requests": (
+                    send_changed(server, sent, console) if _FUZZ.value else None
+                ),
+                "environment": environment(),
+            }
+    found = figures.soak(record)
+    console.print(figures.table("Minutes under load", found))
+    path = pathlib.Path(_OUTPUT_DIR.value, "soak.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    artifacts.write_json(path, record)
+    console.print(f"Record: {path}", soft_wrap=True)
+    if missed := [figure.name for figure in found if not figure.is_met]:
+        sys.exit(f"Missed: {', '.join(missed)}")
+
+
+if __name__ == "__main__":
+    app.run(main)
