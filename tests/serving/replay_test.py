@@ -1,5 +1,6 @@
 """Logs to warm-up records: one of a shape, those that fit, in a new version."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -154,6 +155,16 @@ def test_what_the_model_can_not_answer_is_left_out(signatures):
         "no signature 'rank'": 1,
         "empty records can't be replayed": 1,
     }
+
+
+def test_inputs_with_defaults_may_be_absent(signatures):
+    changed = copy.deepcopy(signatures)
+    default = changed["serving_default"].defaults["x"]
+    default.CopyFrom(tf.make_tensor_proto([1.0]))
+    bare = predict(1)
+    del bare.predict_log.request.inputs["x"]
+    assert select([bare], changed).records
+    assert select([bare], signatures).misfits == {"inputs [] instead of ['x']": 1}
 
 
 def test_a_log_of_several_models(signatures):

@@ -84,12 +84,7 @@ def run(
         else:
             running = [pool.submit(loop.follow_rate)]
         try:
-            while not (stop.is_set() or all(future.done() for future in running)):
-                stop.wait(_SECONDS_BETWEEN_LOOKS)
-                on_progress(time.perf_counter() - samples.origin, samples)
-        except BaseException:
-            stop.set()
-            raise
+            _watch(running, stop, samples, on_progress)
         finally:
             if stop.is_set():
                 _close(channels)
@@ -99,6 +94,22 @@ def run(
             future.result()
     samples.end(min(time.perf_counter() - samples.origin, config.seconds))
     return samples
+
+
+def _watch(
+    running: Sequence[futures.Future],
+    stop: threading.Event,
+    samples: Samples,
+    on_progress: Callable[[float, Samples], object],
+) -> None:
+    """Waits for the end, or for `stop`; an error here stops the others."""
+    try:
+        while not (stop.is_set() or all(future.done() for future in running)):
+            stop.wait(_SECONDS_BETWEEN_LOOKS)
+            on_progress(time.perf_counter() - samples.origin, samples)
+    except BaseException:
+        stop.set()
+        raise
 
 
 class _Loop:

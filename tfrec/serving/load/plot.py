@@ -58,6 +58,10 @@ def draw(summary: dict[str, Any], latencies_ms: np.ndarray, path: pathlib.Path) 
         f"{summary['answered']:,} answers in {summary['seconds']:.0f} s, "
         f"{errors:,} errors"
     )
+    _save(figure, path)
+
+
+def _save(figure: Any, path: pathlib.Path) -> None:
     partial = path.with_name(f".{path.name}.partial")
     try:
         figure.savefig(partial, dpi=110, format="png")

@@ -59,15 +59,10 @@ def select(
     num_read = 0
     for record in log:
         num_read += 1
-        reason = _misfit(record, signatures)
-        if reason is None:
-            name = _specs(record)[0].name
-            if model is not None and name != model:
-                reason = f"of the model {name!r}"
-            models.add(name)
-        if reason is not None:
+        if reason := _misfit(record, signatures, model):
             misfits[reason] += 1
             continue
+        models.add(_specs(record)[0].name)
         shape = _shape(record)
         first.setdefault(shape, _bare(record))
         counts[shape] += 1
@@ -95,7 +90,9 @@ def _signature(spec: model_pb2.ModelSpec) -> str:
 
 
 def _misfit(
-    record: prediction_log_pb2.PredictionLog, signatures: Mapping[str, Any]
+    record: prediction_log_pb2.PredictionLog,
+    signatures: Mapping[str, Any],
+    model: str | None,
 ) -> str | None:
     """Why a model of these signatures can't answer a request; None if it can."""
     kind = record.WhichOneof("log_type")
@@ -107,16 +104,22 @@ def _misfit(
     for spec in specs:
         if _signature(spec) not in signatures:
             return f"no signature {_signature(spec)!r}"
+        if model not in (None, spec.name):
+            return f"of the model {spec.name!r}"
     if kind != "predict_log":
         return None
-    inputs = signatures[_signature(specs[0])].inputs
-    request = _request(record)
-    if set(request.inputs) != set(inputs):
-        return f"inputs {sorted(request.inputs)} instead of {sorted(inputs)}"
-    for name, tensor in request.inputs.items():
-        wanted, shape = inputs[name], tf.TensorShape(tensor.tensor_shape)
+    return _misfit_of_inputs(_request(record).inputs, signatures[_signature(specs[0])])
+
+
+def _misfit_of_inputs(tensors: Mapping[str, Any], signature: Any) -> str | None:
+    missing = signature.inputs.keys() - tensors.keys()
+    if tensors.keys() - signature.inputs.keys() or missing - signature.defaults.keys():
+        return f"inputs {sorted(tensors)} instead of {sorted(signature.inputs)}"
+    for name, tensor in tensors.items():
+        wanted = signature.inputs[name]
         if tensor.dtype != wanted.dtype:
             return f"`{name}` of another type"
+        shape = tf.TensorShape(tensor.tensor_shape)
         if not tf.TensorShape(wanted.tensor_shape).is_compatible_with(shape):
             return f"`{name}` of another shape"
     return None
