@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import app, flags, logging
 from rich.console import Console
 
 from experiments.results import environment
@@ -117,6 +117,7 @@ def main(arguments: Sequence[str]) -> None:
     """Measures, prints and keeps the record."""
     if len(arguments) > 1:
         raise app.UsageError(f"Unknown arguments: {arguments[1:]}")
+    logging.set_verbosity(logging.WARNING)  # TensorFlow lists every captured input
     console = Console()
     tf.config.threading.set_intra_op_parallelism_threads(1)
     with tempfile.TemporaryDirectory(prefix="tfrec_benchmark_") as folder:

@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Iterator
 
 _PROC = pathlib.Path("/proc")
+_ALLOCATED = ("Pss_Anon:", "Pss_Shmem:", "SwapPss:")
 
 
 def processes(pid: int) -> Iterator[int]:
@@ -19,10 +20,10 @@ def processes(pid: int) -> Iterator[int]:
 
 
 def megabytes(pid: int) -> dict[int, float]:
-    """Proportional set size of each process of a tree, in MiB.
+    """What each process of a tree has allocated, in MiB, swapped out or not.
 
-    A page that several processes share counts for each of them in parts, so the sum is
-    what the tree takes. Processes that end meanwhile are left out.
+    Files that are mapped, such as libraries, do not count: how many of their pages are
+    in memory depends on what else runs. Processes that end meanwhile are left out.
     """
     sizes = {}
     for one in processes(pid):
@@ -30,11 +31,9 @@ def megabytes(pid: int) -> dict[int, float]:
             text = (_PROC / str(one) / "smaps_rollup").read_text()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        sizes[one] = next(
-            int(line.split()[1]) / 1024
-            for line in text.splitlines()
-            if line.startswith("Pss:")
-        )
+        lines = (line.split() for line in text.splitlines())
+        found = {words[0]: words[1] for words in lines if words[0] in _ALLOCATED}
+        sizes[one] = sum(map(int, found.values())) / 1024
     return sizes
 
 

@@ -43,9 +43,9 @@ def _soak(record: Record) -> list[str]:
     config = record["config"]
     return [
         f"{config['clients']} clients ask NANN and PDN without a pause for "
-        f"{config['minutes']:g} minutes. Memory is that of",
-        "all processes of the server, after the warm-up: the median of the last fifth",
-        "of the time over that of the first.",
+        f"{config['minutes']:g} minutes. Memory is what",
+        "all processes of the server have allocated, after the warm-up: the median of",
+        "the last fifth of the time over that of the first.",
         "",
         *_table(figures.soak(record)),
     ]

@@ -18,7 +18,7 @@ from typing import Any
 
 import rich.progress
 import tensorflow as tf
-from absl import app, flags
+from absl import app, flags, logging
 from rich.console import Console
 
 from experiments.results import environment
@@ -159,6 +159,7 @@ def main(arguments: Sequence[str]) -> None:
     """Runs, prints and keeps the record; fails if a target is missed."""
     if len(arguments) > 1:
         raise app.UsageError(f"Unknown arguments: {arguments[1:]}")
+    logging.set_verbosity(logging.WARNING)  # TensorFlow lists every captured input
     console = Console()
     with tempfile.TemporaryDirectory(prefix="tfrec_soak_") as folder:
         roots = exports(pathlib.Path(folder))

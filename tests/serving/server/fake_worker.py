@@ -81,10 +81,13 @@ def main() -> None:
     server.add_generic_rpc_handlers([Answers(flags, folder, plan)])
     server.add_insecure_port(f"unix:{flags['socket']}")
     server.start()
-    is_over = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: is_over.set())
+    # An event that the handler sets may deadlock with the main thread, which runs it.
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+    signal.signal(signal.SIGTERM, lambda *_: None)
     report(state="ready")
-    is_over.wait()
+    os.read(reading, 1)
     server.stop(_DEADLINE_SECONDS).wait()
 
 

@@ -71,10 +71,9 @@ def main(arguments: Sequence[str]) -> None:
     except ServingError as error:
         _report(reports, state="failed", code=error.code.name, message=error.message)
         _exit(1)
-    is_over = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: is_over.set())
+    asked_to_end = _sigterm()
     _report(reports, state="ready")
-    is_over.wait()
+    os.read(asked_to_end, 1)
     server.stop(_SECONDS_TO_FINISH).wait()
     _exit(0)
 
@@ -99,6 +98,19 @@ def _start() -> worker.grpc.Server:
         max_message_bytes=_MAX_MESSAGE_BYTES.value,
         num_threads=threads,
     )
+
+
+def _sigterm() -> int:
+    """A pipe that can be read after SIGTERM.
+
+    A handler that sets a `threading.Event` could wait for ever: it runs in the thread
+    that may hold the event's lock.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    return reading
 
 
 def _own_stdout() -> TextIO:
