@@ -173,6 +173,18 @@ def test_bad_requests_have_tensorflow_servings_answers(root, payload, code, mess
     run(body, root)
 
 
+@pytest.mark.parametrize("method", ["GetModelStatus", "HandleReloadConfigRequest"])
+def test_model_service_says_what_it_can_not_parse(root, method):
+    async def body(served):
+        call = served.channel.unary_unary(f"/tensorflow.serving.ModelService/{method}")
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await call(b"\xff\xff\xff", timeout=20.0)
+        assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert error.value.details() == "The request can't be parsed."
+
+    run(body, root)
+
+
 def test_long_messages_are_cut_to_what_headers_hold(root):
     async def body(served):
         code, message = await served.failure(request_for("n" * 100_000))

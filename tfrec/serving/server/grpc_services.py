@@ -13,9 +13,9 @@ from tfrec.serving.apis import (
     get_model_status_pb2,
     grpc,
     inference_pb2,
+    model_management_pb2,
     model_pb2,
     model_service_pb2,
-    model_service_pb2_grpc,
     prediction_service_pb2,
 )
 from tfrec.serving.errors import ServingError
@@ -29,31 +29,7 @@ _LONGEST_MESSAGE = 2048
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
 _STATUS = health_pb2.HealthCheckResponse
 
-
-class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    """TensorFlow Serving's ModelService."""
-
-    def __init__(self, core: Core):
-        self._core = core
-
-    async def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """The states of a model's versions."""
-        if not request.HasField("model_spec"):
-            await context.abort(_INVALID, "Missing ModelSpec")
-        try:
-            return self._core.status(request.model_spec)
-        except ServingError as error:
-            return await _abort(context, error)
-
-    async def HandleReloadConfigRequest(  # noqa: N802
-        self, request: Any, context: Any
-    ) -> Any:
-        """Replaces the configuration."""
-        try:
-            return await self._core.reload(request)
-        except ServingError as error:
-            logging.error("ReloadConfig failed: %s", error)
-            return await _abort(context, error)
+Handler = Callable[[bytes, Any], Awaitable[bytes]]  # of serialized messages
 
 
 def make_server(
@@ -71,15 +47,19 @@ def make_server(
         ("grpc.so_reuseport", 0),  # else a second server shares the port unnoticed
     ]
     server = grpc.aio.server(options=options)
-    handlers = {
-        name: grpc.unary_unary_rpc_method_handler(_forwards(core, name))
-        for name in METHODS
+    services = {
+        _PREDICTION.full_name: {name: _forwards(core, name) for name in METHODS},
+        _MODEL.full_name: {
+            "GetModelStatus": _status(core),
+            "HandleReloadConfigRequest": _reloads(core),
+        },
     }
-    generic = grpc.method_handlers_generic_handler(_PREDICTION.full_name, handlers)
-    server.add_generic_rpc_handlers((generic,))
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-        ModelService(core), server
-    )
+    for service, methods in services.items():
+        handlers = {
+            n: grpc.unary_unary_rpc_method_handler(m) for n, m in methods.items()
+        }
+        generic = grpc.method_handlers_generic_handler(service, handlers)
+        server.add_generic_rpc_handlers((generic,))
     servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -93,8 +73,35 @@ async def set_health(servicer: health.aio.HealthServicer, is_serving: bool) -> N
     await asyncio.gather(*(servicer.set(name, status) for name in ("", *_SERVICES)))
 
 
-def _forwards(core: Core, method: str) -> Callable[[bytes, Any], Awaitable[bytes]]:
-    """The handler of a method: takes and gives serialized messages."""
+def _status(core: Core) -> Handler:
+    """GetModelStatus: the states of a model's versions."""
+
+    async def handle(payload: bytes, context: Any) -> bytes:
+        try:
+            spec = _model_spec("GetModelStatus", payload)
+            return core.status(spec).SerializeToString()
+        except ServingError as error:
+            return await _abort(context, error)
+
+    return handle
+
+
+def _reloads(core: Core) -> Handler:
+    """HandleReloadConfigRequest: replaces the configuration."""
+
+    async def handle(payload: bytes, context: Any) -> bytes:
+        try:
+            request = _parsed(model_management_pb2.ReloadConfigRequest, payload)
+            return (await core.reload(request)).SerializeToString()
+        except ServingError as error:
+            logging.error("ReloadConfig failed: %s", error)
+            return await _abort(context, error)
+
+    return handle
+
+
+def _forwards(core: Core, method: str) -> Handler:
+    """A method of PredictionService, answered by a worker."""
 
     async def handle(payload: bytes, context: Any) -> bytes:
         try:
@@ -111,17 +118,22 @@ def _model_spec(method: str, payload: bytes) -> model_pb2.ModelSpec:
 
     Raises: ServingError (INVALID_ARGUMENT): it can't be parsed, or has none.
     """
-    try:
-        if method == "MultiInference":
-            tasks = inference_pb2.MultiInferenceRequest.FromString(payload).tasks
-            return tasks[0].model_spec if tasks else model_pb2.ModelSpec()
-        # Its only field is the `model_spec` that all other requests begin with.
-        request = get_model_status_pb2.GetModelStatusRequest.FromString(payload)
-    except DecodeError as error:
-        raise ServingError(_INVALID, "The request can't be parsed.") from error
+    if method == "MultiInference":
+        tasks = _parsed(inference_pb2.MultiInferenceRequest, payload).tasks
+        return tasks[0].model_spec if tasks else model_pb2.ModelSpec()
+    # Its only field is the `model_spec` that all other requests begin with.
+    request = _parsed(get_model_status_pb2.GetModelStatusRequest, payload)
     if not request.HasField("model_spec"):
         raise ServingError(_INVALID, "Missing ModelSpec")
     return request.model_spec
+
+
+def _parsed(message_type: Any, payload: bytes) -> Any:
+    """Parses here: gRPC's own parsing answers UNKNOWN where it fails."""
+    try:
+        return message_type.FromString(payload)
+    except DecodeError as error:
+        raise ServingError(_INVALID, "The request can't be parsed.") from error
 
 
 async def _abort(context: Any, error: ServingError) -> Any:
