@@ -39,7 +39,7 @@ _METHODS = (
 _SECONDS = 60.0
 _RAW_SECONDS = 0.1
 _REQUESTS_BETWEEN_CHECKS = 250
-_KEPT_BYTES = 2000
+_KEPT_BYTES = 200
 
 Inputs = Mapping[str, np.ndarray]
 

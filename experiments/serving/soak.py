@@ -106,7 +106,7 @@ def load(
     )
     mixed = [one for pair in zip(*sent.values(), strict=True) for one in pair]
     channel = ChannelConfig(server.address, retries=NO_RETRIES)
-    watch = Watch(server, roots["nann"], seconds, _SWAPS.value)
+    watch = Watch(server, ("nann", roots["nann"]), seconds, _SWAPS.value)
     with rich.progress.Progress(console=console) as progress:
         task = progress.add_task("load", total=seconds)
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from experiments.serving import memory
 from experiments.serving.server_process import Server
 from tfrec import artifacts
-from tfrec.serving import warmup
+from tfrec.serving import Client, warmup
 from tfrec.serving.replay import folder as replay_folder
 
 _SECONDS_BETWEEN_LOOKS = 1.0
+_SHARE_WITH_SWAPS = 0.6  # of the time; memory is compared when all is loaded
 _PARTS = 5  # the first of so many is compared with the last
 
 
@@ -20,45 +21,55 @@ class Watch:
 
     Args:
         server: it.
-        swapped: the root of an export that gets new versions: copies of the latest.
-        seconds: that are measured; the new versions come in equal distances.
+        swapped: name and root of a model that gets new versions: copies of the latest.
+        seconds: that are measured; the new versions come in the first part of them, in
+            equal distances, each when the one before it is served.
         swaps: how many.
 
     Attributes:
         memory: `(when, MiB of all processes)` at each look, from 0 on.
-        num_swaps: versions that came.
+        num_swaps: versions that came and were served.
     """
 
     def __init__(
         self,
         server: Server,
-        swapped: pathlib.Path | None = None,
+        swapped: tuple[str, pathlib.Path] | None = None,
         seconds: float = 0.0,
         swaps: int = 0,
     ):
         self._server = server
         self._swapped = swapped
-        self._due = [seconds * (n + 1) / (swaps + 1) for n in range(swaps)]
+        share = seconds * _SHARE_WITH_SWAPS
+        self._due = [share * number / swaps for number in range(swaps)]
+        self._coming: int | None = None
         self._last_look = -float("inf")
         self.memory: list[tuple[float, float]] = []
         self.num_swaps = 0
 
     def look(self, now: float) -> None:
         """Is called often; `now` is negative during a warm-up."""
-        if self._due and now >= self._due[0]:
-            self._due.pop(0)
-            self._add_version()
         passed = time.monotonic() - self._last_look
-        if now >= 0 and passed >= _SECONDS_BETWEEN_LOOKS:
-            self._last_look = time.monotonic()
-            size = memory.total(self._server.process.pid)
-            self.memory.append((round(now, 1), round(size, 1)))
+        if now < 0 or passed < _SECONDS_BETWEEN_LOOKS:
+            return
+        self._last_look = time.monotonic()
+        size = memory.total(self._server.process.pid)
+        self.memory.append((round(now, 1), round(size, 1)))
+        if self._swapped is not None:
+            self._swap(now, *self._swapped)
 
-    def _add_version(self) -> None:
-        assert self._swapped is not None
-        version = artifacts.latest_version(self._swapped)
-        replay_folder.copy_with_records(version, list(warmup.read(version)))
-        self.num_swaps += 1
+    def _swap(self, now: float, model: str, root: pathlib.Path) -> None:
+        if self._coming is not None:
+            with Client(self._server.address) as client:
+                states = {v.version: v.state for v in client.status(model)}
+            if states.get(self._coming) == "AVAILABLE":
+                self.num_swaps += 1
+                self._coming = None
+        if self._coming is None and self._due and now >= self._due[0]:
+            self._due.pop(0)
+            version = artifacts.latest_version(root)
+            records = list(warmup.read(version))
+            self._coming = int(replay_folder.copy_with_records(version, records).name)
 
 
 def growth(values: Sequence[float]) -> float:
