@@ -9,6 +9,14 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
+@pytest.fixture(autouse=True)
+def _same_weights_each_run():
+    """Initial weights and Keras' shuffles are the same in each run of a test."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(scope="session")
 def data_home() -> pathlib.Path:
     """The folder of prepared sets: `TFREC_DATA_HOME`, else the user's cache."""

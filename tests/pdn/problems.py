@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -62,7 +63,8 @@ def cooccurrence(config: PdnConfig = CONFIG, seed: int = 0) -> Cooccurrence:
 
 
 def model(seed: int = 0, schema: Schema = SCHEMA, **changes: object) -> Pdn:
-    """A model with random weights, biases included."""
+    """A model with random weights, biases included, the same ones for a seed."""
+    keras.utils.set_random_seed(seed)
     config = dataclasses.replace(CONFIG, **changes)
     made = Pdn(config, schema, cooccurrence(config))
     rng = np.random.default_rng(seed)
