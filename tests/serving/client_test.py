@@ -73,7 +73,9 @@ def test_what_is_no_array_becomes_what_tensorflow_makes_of_it(server, call):
     assert found["text"].tolist() == ["é".encode()]
 
 
-@pytest.mark.parametrize("value", [object(), {"a": 1}, [[1], [2, 3]]])
+@pytest.mark.parametrize(
+    "value", [object(), {"a": 1}, [[1], [2, 3]], np.array(1, "O"), np.array(1, "g")]
+)
 def test_what_no_tensor_can_hold(server, call, value):
     with pytest.raises(ValueError, match=r"`inputs\['x'\]` must be an array"):
         call(server.address, "predict", MODEL, {"x": value})

@@ -7,26 +7,29 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.serving import half_plus_two, requests
+from tests.serving import half_plus_two, requests, worker_client
 from tests.serving.half_plus_two import CLASSIFY, REGRESS
+from tests.serving.server import running
+from tests.serving.worker_client import SECONDS, Connection
 from tfrec.serving import worker
 from tfrec.serving.apis import (
+    classification_pb2,
     get_model_metadata_pb2,
     grpc,
+    inference_pb2,
     predict_pb2,
-    prediction_service_pb2_grpc,
+    regression_pb2,
 )
 from tfrec.serving.errors import ServingError
 
-SECONDS = 60
-PREDICT = f"/{worker.SERVICE}/Predict"
+OK, INVALID = grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT
+READY = {"state": "ready", "threads": worker.default_threads()}
 
 
 @pytest.fixture(scope="module")
@@ -56,127 +59,121 @@ def process(folder, socket, *more: str) -> Iterator[subprocess.Popen]:
 
 
 @pytest.fixture(scope="module")
-def stub(folder, sockets):
-    """The official stub of a running worker that takes at most 10,000 bytes."""
-    with process(folder, sockets / "shared", "--max_message_bytes=10000") as started:
-        assert json.loads(started.stdout.readline()) == {"state": "ready"}
-        with grpc.insecure_channel(f"unix:{sockets / 'shared'}") as channel:
-            yield prediction_service_pb2_grpc.PredictionServiceStub(channel)
+def shared(folder, sockets) -> Iterator[pathlib.Path]:
+    """The socket of a running worker."""
+    with process(folder, sockets / "shared") as started:
+        assert json.loads(started.stdout.readline()) == READY
+        yield sockets / "shared"
 
 
-def test_all_methods(stub):
+@pytest.fixture
+def connection(shared) -> Iterator[Connection]:
+    with Connection(shared) as connection:
+        yield connection
+
+
+def answer(connection: Connection, method: str, request, response_type):
+    """The response to a request that is right."""
+    code, content = connection.ask(method, request.SerializeToString())
+    assert code is OK, content
+    return response_type.FromString(content)
+
+
+def predicted(connection: Connection, request) -> predict_pb2.PredictResponse:
+    return answer(connection, "Predict", request, predict_pb2.PredictResponse)
+
+
+def failure(connection: Connection, payload: bytes) -> tuple[grpc.StatusCode, str]:
+    code, content = connection.ask("Predict", payload)
+    return code, content.decode()
+
+
+def test_all_methods(connection):
     sent = requests.predict({"x": np.float32([1, 2, 5])})
-    response = stub.Predict(sent, timeout=SECONDS)
+    response = predicted(connection, sent)
     assert tf.make_ndarray(response.outputs["y"]).tolist() == [2.5, 3.0, 4.5]
     assert response.model_spec.version.value == 7
     one = [requests.example(x=[1.0])]
-    classified = stub.Classify(requests.classify(one), timeout=SECONDS)
+    classified = answer(
+        connection,
+        "Classify",
+        requests.classify(one),
+        classification_pb2.ClassificationResponse,
+    )
     assert classified.result.classifications[0].classes[0].score == 2.5
-    regressed = stub.Regress(requests.regress(one), timeout=SECONDS)
+    regressed = answer(
+        connection, "Regress", requests.regress(one), regression_pb2.RegressionResponse
+    )
     assert regressed.result.regressions[0].value == 2.5
-    tasks = [("regress_x_to_y2", REGRESS), ("classify_x_to_y", CLASSIFY)]
-    inferred = stub.MultiInference(requests.multi_inference(one, tasks))
+    inferred = answer(
+        connection,
+        "MultiInference",
+        requests.multi_inference(
+            one, [("regress_x_to_y2", REGRESS), ("classify_x_to_y", CLASSIFY)]
+        ),
+        inference_pb2.MultiInferenceResponse,
+    )
     assert inferred.results[0].regression_result.regressions[0].value == 3.5
     wanted = get_model_metadata_pb2.GetModelMetadataRequest()
     wanted.metadata_field.append("signature_def")
-    metadata = stub.GetModelMetadata(wanted, timeout=SECONDS)
+    metadata = answer(
+        connection,
+        "GetModelMetadata",
+        wanted,
+        get_model_metadata_pb2.GetModelMetadataResponse,
+    )
     assert metadata.metadata["signature_def"].value
 
 
-def test_errors_have_their_code_and_message(stub):
-    with pytest.raises(grpc.RpcError) as caught:
-        stub.Predict(requests.predict({"x": np.int32([1])}), timeout=SECONDS)
-    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert caught.value.details() == "input `x` must be float32. Received: int32"
+def test_errors_have_their_code_and_message(connection):
+    sent = requests.predict({"x": np.int32([1])}).SerializeToString()
+    expected = "input `x` must be float32. Received: int32"
+    assert failure(connection, sent) == (INVALID, expected)
 
 
-def test_long_messages_are_cut(stub):
-    sent = requests.predict({"name" * 2000: np.float32([1])})
-    with pytest.raises(grpc.RpcError) as caught:
-        stub.Predict(sent, timeout=SECONDS)
-    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert caught.value.details().startswith("input size does not match signature")
-    assert len(caught.value.details()) == 1024 + len("...TRUNCATED")
-
-
-def test_a_message_beyond_the_limit(stub):
-    sent = requests.predict({"x": np.zeros(3000, np.float32)})
-    with pytest.raises(grpc.RpcError) as caught:
-        stub.Predict(sent, timeout=SECONDS)
-    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-    sent = requests.predict({"x": np.zeros(2000, np.float32)})
-    assert stub.Predict(sent, timeout=SECONDS).outputs["y"].float_val == [2.0] * 2000
+def test_long_messages_are_cut(connection):
+    sent = requests.predict({"name" * 2000: np.float32([1])}).SerializeToString()
+    code, message = failure(connection, sent)
+    assert code is INVALID
+    assert message.startswith("input size does not match signature")
+    assert len(message) == 1024 + len("...TRUNCATED")
 
 
 @pytest.mark.parametrize("payload", [b"no proto", b"\x0a\xff\xff\xff\xff\x0f", b"\x0a"])
-def test_bytes_that_are_no_request(stub, sockets, payload):
-    with (
-        grpc.insecure_channel(f"unix:{sockets / 'shared'}") as channel,
-        pytest.raises(grpc.RpcError) as caught,
-    ):
-        channel.unary_unary(PREDICT)(payload, timeout=SECONDS)
-    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+def test_bytes_that_are_no_request(connection, payload):
+    code, message = failure(connection, payload)
+    assert code is INVALID
     rule = "The request must be a tensorflow.serving.PredictRequest. Received: "
-    assert caught.value.details().startswith(f"{rule}{len(payload)} bytes")
+    assert message.startswith(f"{rule}{len(payload)} bytes")
 
 
-class Held:
-    """Answers Predict when it is told to; the other methods are not called."""
+class Broken:
+    """Has an error of its own in Predict; the other methods are not called."""
 
     def __init__(self):
-        self.arrived, self.go_on = threading.Semaphore(0), threading.Event()
-        self.ran = []
         self.classify = self.regress = self.multi_inference = self.metadata = None
 
     def predict(self, request):
-        self.ran.append(request.model_spec.name)
-        self.arrived.release()
-        assert self.go_on.wait(SECONDS)
-        return predict_pb2.PredictResponse()
+        raise KeyError(request.model_spec.name * 300)
 
 
-@contextlib.contextmanager
-def held(
-    socket, num_threads: int
-) -> Iterator[tuple[Held, grpc.UnaryUnaryMultiCallable]]:
-    """A server in this process on something that waits, and its Predict."""
-    servable = Held()
-    server = worker.start(servable, str(socket), num_threads=num_threads)
-    try:
-        with grpc.insecure_channel(f"unix:{socket}") as channel:
-            yield servable, channel.unary_unary(PREDICT)
-    finally:
-        servable.go_on.set()
-        server.stop(None).wait()
+def test_an_error_of_our_own_is_unknown_and_logged(sockets, caplog):
+    server = worker.start(Broken(), str(sockets / "broken"))
+    with Connection(sockets / "broken") as connection:
+        code, message = failure(connection, named("some"))
+        assert failure(connection, named("other"))[0] is code
+    server.stop(SECONDS)
+    assert code is grpc.StatusCode.UNKNOWN
+    assert message.startswith("'somesomesome")
+    assert message.endswith("...TRUNCATED")
+    assert "Predict failed." in caplog.text
+    assert "raise KeyError(request.model_spec.name * 300)" in caplog.text
 
 
 def named(name: str) -> bytes:
     request = predict_pb2.PredictRequest()
     request.model_spec.name = name
     return request.SerializeToString()
-
-
-def test_a_request_whose_deadline_passed_in_the_queue_does_not_run(sockets):
-    with held(sockets / "late", num_threads=1) as (servable, predict):
-        first = predict.future(named("first"), timeout=SECONDS)
-        assert servable.arrived.acquire(timeout=SECONDS)
-        with pytest.raises(grpc.RpcError) as caught:
-            predict(named("late"), timeout=0.05)
-        assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-        last = predict.future(named("last"), timeout=SECONDS)
-        servable.go_on.set()
-        first.result()
-        last.result()
-        assert servable.ran == ["first", "last"]
-
-
-def test_requests_run_at_the_same_time(sockets):
-    with held(sockets / "many", num_threads=8) as (servable, predict):
-        calls = [predict.future(named(str(i)), timeout=SECONDS) for i in range(8)]
-        for _ in calls:
-            assert servable.arrived.acquire(timeout=SECONDS)
-        servable.go_on.set()
-        assert [call.result() for call in calls] == [b""] * 8
 
 
 def test_default_threads():
@@ -190,7 +187,7 @@ def test_a_socket_that_can_not_be_made(sockets):
     with pytest.raises(
         ServingError, match="INVALID_ARGUMENT: `socket` must be a short"
     ):
-        worker.start(Held(), path)
+        worker.start(Broken(), path)
 
 
 class Slow(tf.Module):
@@ -214,38 +211,59 @@ def count(n: int) -> predict_pb2.PredictRequest:
 
 
 def test_sigterm_lets_requests_in_flight_finish(slow, sockets):
-    with process(slow, sockets / "drained", "--allow_all_ops") as started:
-        assert json.loads(started.stdout.readline()) == {"state": "ready"}
-        with grpc.insecure_channel(f"unix:{sockets / 'drained'}") as channel:
-            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-            stub.Predict(count(1), timeout=SECONDS)
-            call = stub.Predict.future(count(300_000), timeout=SECONDS)
-            stub.Predict(count(1), timeout=SECONDS)  # so the call before has arrived
-            assert not call.done()
+    path = sockets / "drained"
+    with process(slow, path, "--allow_all_ops") as started:
+        assert json.loads(started.stdout.readline()) == READY
+        with Connection(path) as connection:
+            predicted(connection, count(1))
+            connection.send("Predict", count(300_000).SerializeToString())
+            assert not connection.is_answered()
             started.send_signal(signal.SIGTERM)
-            assert call.result().outputs["n"].int64_val == [300_000]
+            code, content = connection.receive()
+            assert code is OK
+            response = predict_pb2.PredictResponse.FromString(content)
+            assert response.outputs["n"].int64_val == [300_000]
         assert started.wait(SECONDS) == 0
         assert started.stdout.read() == ""
 
 
-def test_sigterm_without_requests(folder, sockets):
-    with process(folder, sockets / "idle") as started:
-        assert json.loads(started.stdout.readline()) == {"state": "ready"}
-        started.send_signal(signal.SIGINT)
-        started.terminate()
+def test_sigterm_lets_answers_be_written(folder, sockets):
+    path, x = sockets / "large", np.zeros(4 << 20, np.float32)
+    with process(folder, path) as started:
+        assert json.loads(started.stdout.readline()) == READY
+        with Connection(path) as connection:
+            sent = requests.predict({"x": x}).SerializeToString()
+            connection.send("Predict", sent)
+            assert connection.is_answered(SECONDS)
+            started.send_signal(signal.SIGTERM)
+            running.until(lambda: worker_client.is_refused(path), SECONDS)
+            code, content = connection.receive()
+            assert code is OK
+            response = predict_pb2.PredictResponse.FromString(content)
+            assert len(response.outputs["y"].float_val) == len(x)
         assert started.wait(SECONDS) == 0
 
 
+def test_sigterm_without_requests(folder, sockets):
+    with process(folder, sockets / "idle") as started:
+        assert json.loads(started.stdout.readline()) == READY
+        with Connection(sockets / "idle"):
+            started.send_signal(signal.SIGINT)
+            started.terminate()
+            assert started.wait(SECONDS) == 0
+
+
 def test_ends_at_once_with_its_parent(slow, sockets):
-    with process(slow, sockets / "orphan", "--allow_all_ops") as started:
-        assert json.loads(started.stdout.readline()) == {"state": "ready"}
-        with grpc.insecure_channel(f"unix:{sockets / 'orphan'}") as channel:
-            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-            call = stub.Predict.future(count(2**62), timeout=SECONDS)
-            stub.Predict(count(1), timeout=SECONDS)
+    path = sockets / "orphan"
+    with process(slow, path, "--allow_all_ops") as started:
+        assert json.loads(started.stdout.readline()) == READY
+        with Connection(path) as connection, Connection(path) as other:
+            connection.send("Predict", count(2**62).SerializeToString())
+            predicted(other, count(1))
             started.stdin.close()
             assert started.wait(SECONDS) == 1
-            assert call.exception().code() == grpc.StatusCode.UNAVAILABLE
+            with pytest.raises(EOFError):
+                connection.receive()
 
 
 def test_ends_with_its_parent_while_it_starts(folder, sockets):
@@ -264,8 +282,8 @@ def test_a_version_that_can_not_be_loaded(folder, sockets, tmp_path):
     assert report["message"].startswith(f"`{tmp_path}/none/saved_model.pb` must be a r")
 
 
-def test_batching_and_threads_by_flags(folder, sockets, tmp_path):
-    (tmp_path / "batching").write_text("max_batch_size { value: 2 }")
+def test_batching_by_flags(folder, sockets, tmp_path):
+    (tmp_path / "batching").write_text("max_batch_size { value: 100 }")
     flags = [
         f"--batching_parameters_file={tmp_path / 'batching'}",
         "--tensorflow_intra_op_parallelism=1",
@@ -273,13 +291,19 @@ def test_batching_and_threads_by_flags(folder, sockets, tmp_path):
         "--enable_serialization_as_tensor_content",
     ]
     with process(folder, sockets / "batched", *flags) as started:
-        assert json.loads(started.stdout.readline()) == {"state": "ready"}
-        with grpc.insecure_channel(f"unix:{sockets / 'batched'}") as channel:
-            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-            sent = requests.predict({"x": np.float32([1, 2])})
-            found = stub.Predict(sent, timeout=SECONDS).outputs["y"]
-            assert found.tensor_content == np.float32([2.5, 3.0]).tobytes()
-            with pytest.raises(grpc.RpcError) as caught:
-                sent = requests.predict({"x": np.float32([1, 2, 3])})
-                stub.Predict(sent, timeout=SECONDS)
-    assert "Task size 3 is larger than maximum" in caught.value.details()
+        threads = worker.default_threads(100)
+        report = json.loads(started.stdout.readline())
+        assert report == {"state": "ready", "threads": threads}
+        with Connection(sockets / "batched") as connection:
+            found = predicted(connection, requests.predict({"x": np.float32([1, 2])}))
+            content = found.outputs["y"].tensor_content
+            assert content == np.float32([2.5, 3.0]).tobytes()
+            sent = requests.predict({"x": np.zeros(101, np.float32)})
+            _, message = failure(connection, sent.SerializeToString())
+    assert "Task size 101 is larger than maximum" in message
+
+
+def test_threads_by_flag(folder, sockets):
+    with process(folder, sockets / "three", "--num_threads=3") as started:
+        report = json.loads(started.stdout.readline())
+    assert report == {"state": "ready", "threads": 3}

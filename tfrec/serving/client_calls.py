@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfrec.serving import tensors
 from tfrec.serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -100,9 +101,7 @@ class Calls(abc.ABC):
         """See `Client.predict`."""
         request = predict_request(model, inputs, signature, version, label)
         response = await self._send("Predict", request, timeout)
-        return {
-            name: tf.make_ndarray(value) for name, value in response.outputs.items()
-        }
+        return {name: tensors.read(value) for name, value in response.outputs.items()}
 
     async def metadata(
         self,
@@ -222,13 +221,26 @@ def predict_request(
     request = predict_pb2.PredictRequest(model_spec=spec)
     for name, value in inputs.items():
         try:
-            request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            if _is_numeric(value):  # as `make_tensor_proto` would, at half of the time
+                tensors.fill(request.inputs[name], value, as_content=True)
+            else:
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"`inputs[{name!r}]` must be an array of a TensorFlow type. "
                 f"Received: {error}"
             ) from error
     return request
+
+
+def _is_numeric(value: Any) -> bool:
+    """Whether it is an array of numbers or bools that can be copied into a message."""
+    return (
+        isinstance(value, np.ndarray)
+        and value.dtype.kind in "biufc"
+        and value.dtype.isnative
+        and value.nbytes < 2**31
+    )
 
 
 def signature_infos(signatures: Mapping[str, Any]) -> dict[str, SignatureInfo]:

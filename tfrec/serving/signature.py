@@ -56,7 +56,8 @@ class Signature:
         Raises: ServingError: INVALID_ARGUMENT: an input is missing, is none of the
             signature's, or has a wrong dtype, shape or encoding.
         """
-        if protos.keys() != self.specs.keys():
+        # Comparing `keys()` of a message's map is dear.
+        if len(protos) != len(self.specs) or not all(k in protos for k in self.specs):
             protos = self._with_defaults(protos)
         return {
             name: tf.constant(tensors.to_array(spec, protos[name]))

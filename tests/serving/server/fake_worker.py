@@ -16,11 +16,12 @@ import signal
 import sys
 import threading
 import time
-from concurrent import futures
 
-import grpc
+from tfrec.serving import link
 
 _DEADLINE_SECONDS = 30.0
+_THREADS = 8
+_OK, _OUT_OF_RANGE = 0, 11  # of gRPC
 
 
 def until(is_true) -> None:
@@ -40,27 +41,19 @@ def report(**content) -> None:
     print(json.dumps(content), flush=True)
 
 
-class Answers(grpc.GenericRpcHandler):
-    """Answers every method of every service."""
+def answering(flags: dict, folder: pathlib.Path, plan: dict) -> link.Handler:
+    def answer(method: str, payload: bytearray) -> tuple[int, bytes]:
+        if plan.get("die"):
+            os._exit(7)
+        if plan.get("wait"):
+            (folder / "waits").touch()
+            until((folder / "go").exists)
+        if payload.endswith(b"fail"):
+            return _OUT_OF_RANGE, b"x" * 5000
+        name, version = flags["model_name"], flags["version"]
+        return _OK, f"{name}/{version}/{os.getpid()}/{method}/".encode() + payload
 
-    def __init__(self, flags: dict, folder: pathlib.Path, plan: dict):
-        self.flags, self.folder, self.plan = flags, folder, plan
-
-    def service(self, handler_call_details):
-        method = handler_call_details.method.rpartition("/")[2]
-
-        def answer(payload, context):
-            if self.plan.get("die"):
-                os._exit(7)
-            if self.plan.get("wait"):
-                (self.folder / "waits").touch()
-                until((self.folder / "go").exists)
-            if payload.endswith(b"fail"):
-                context.abort(grpc.StatusCode.OUT_OF_RANGE, "x" * 5000)
-            name, version = self.flags["model_name"], self.flags["version"]
-            return f"{name}/{version}/{os.getpid()}/{method}/".encode() + payload
-
-        return grpc.unary_unary_rpc_method_handler(answer)
+    return answer
 
 
 def main() -> None:
@@ -77,18 +70,15 @@ def main() -> None:
     if "fail" in plan and (is_first or not plan.get("once")):
         report(state="failed", code="INVALID_ARGUMENT", message=plan["fail"])
         sys.exit(1)
-    server = grpc.server(futures.ThreadPoolExecutor(8))
-    server.add_generic_rpc_handlers([Answers(flags, folder, plan)])
-    server.add_insecure_port(f"unix:{flags['socket']}")
-    server.start()
+    server = link.Server(flags["socket"], answering(flags, folder, plan))
     # An event that the handler sets may deadlock with the main thread, which runs it.
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing)
     signal.signal(signal.SIGTERM, lambda *_: None)
-    report(state="ready")
+    report(state="ready", threads=_THREADS)
     os.read(reading, 1)
-    server.stop(_DEADLINE_SECONDS).wait()
+    server.stop(_DEADLINE_SECONDS)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from tfrec.serving.apis import (
     prediction_service_pb2,
 )
 from tfrec.serving.errors import ServingError
+from tfrec.serving.link import METHODS
 from tfrec.serving.server.core import Core
-from tfrec.serving.server.worker_handle import METHODS
 
 _PREDICTION = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 _MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]

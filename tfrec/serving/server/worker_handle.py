@@ -15,11 +15,8 @@ from absl import logging
 from tfrec.serving.apis import grpc
 from tfrec.serving.errors import ServingError
 from tfrec.serving.server.config import WorkerConfig
+from tfrec.serving.server.worker_link import Link
 
-METHODS = ("Predict", "Classify", "Regress", "MultiInference", "GetModelMetadata")
-_SERVICE = "/tensorflow.serving.PredictionService/"
-_UNLIMITED = -1
-_NEVER_MS = 2**31 - 1
 _LONGEST_LINE = 1 << 20
 _KILL_SECONDS = 5.0
 
@@ -48,14 +45,13 @@ class Worker:
         self,
         version_id: VersionId,
         process: asyncio.subprocess.Process,
-        channel: grpc.aio.Channel,
+        link: Link,
     ):
         self.id = version_id
         self.in_flight = 0
         self.exited: asyncio.Task[int] = asyncio.create_task(process.wait())
         self._process = process
-        self._channel = channel
-        self._calls = {name: channel.unary_unary(_SERVICE + name) for name in METHODS}
+        self._link = link
         self._idle = asyncio.Event()
         self._idle.set()
         self._output = asyncio.create_task(_pass_on(process.stdout, version_id))
@@ -65,16 +61,18 @@ class Worker:
 
         Args:
             timeout: seconds; None: no limit.
-        Raises: ServingError: the worker's, or UNAVAILABLE if the process ended.
+        Raises: ServingError: the worker's, DEADLINE_EXCEEDED, or UNAVAILABLE if the
+            process ended.
         """
         self.in_flight += 1
         self._idle.clear()
         try:
-            return await self._calls[method](payload, timeout=timeout)
-        except grpc.aio.AioRpcError as error:
-            raise self._translated(error.code(), error.details() or "") from error
-        except grpc.aio.UsageError as error:  # the channel is closed
-            raise self._translated(grpc.StatusCode.UNAVAILABLE, str(error)) from error
+            return await self._link.call(method, payload, timeout)
+        except ServingError as error:
+            if error.code is not grpc.StatusCode.UNAVAILABLE:
+                raise
+            message = f"The worker of {self.id} does not answer now: {error.message}"
+            raise ServingError(error.code, message) from error
         finally:
             self.in_flight -= 1
             if not self.in_flight:
@@ -95,16 +93,9 @@ class Worker:
         finally:
             _signal(self._process.kill)
             await self.exited
-            await self.drain(_KILL_SECONDS)  # closing would cancel who asked
-            await self._channel.close()
+            await self.drain(_KILL_SECONDS)  # who asked is told that it ended
+            self._link.close()
             self._output.cancel()
-
-    def _translated(self, code: grpc.StatusCode, details: str) -> ServingError:
-        if code == grpc.StatusCode.UNAVAILABLE:
-            return ServingError(
-                code, f"The worker of {self.id} does not answer now: {details}"
-            )
-        return ServingError(code, details)
 
 
 class Workers:
@@ -127,21 +118,18 @@ class Workers:
             f"--version={version_id.version}",
             f"--path={folder}",
             f"--socket={socket}",
-            f"--max_message_bytes={self._config.max_message_bytes}",
             *self._config.flags,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,  # the terminal's Ctrl-C is for this process
             limit=_LONGEST_LINE,
         )
-        channel = _channel(socket)
         try:
-            await _ready(process, version_id)
-            return Worker(version_id, process, channel)
+            threads = await _ready(process, version_id)
+            return Worker(version_id, process, Link(socket, threads))
         except BaseException:
             _signal(process.kill)
             await process.wait()
-            await channel.close()
             raise
 
     def close(self) -> None:
@@ -149,28 +137,15 @@ class Workers:
         shutil.rmtree(self._sockets, ignore_errors=True)
 
 
-def _channel(socket: pathlib.Path) -> grpc.aio.Channel:
-    options = [
-        ("grpc.max_send_message_length", _UNLIMITED),
-        ("grpc.max_receive_message_length", _UNLIMITED),
-        ("grpc.max_metadata_size", _LONGEST_LINE),
-        ("grpc.absolute_max_metadata_size", _LONGEST_LINE),
-        ("grpc.enable_retries", 0),
-        ("grpc.client_idle_timeout_ms", _NEVER_MS),
-        ("grpc.use_local_subchannel_pool", 1),
-    ]
-    return grpc.aio.insecure_channel(f"unix:{socket}", options)
-
-
-async def _ready(process: asyncio.subprocess.Process, version_id: VersionId) -> None:
-    """Waits for the line that says that the version is loaded, or not."""
+async def _ready(process: asyncio.subprocess.Process, version_id: VersionId) -> int:
+    """Waits for the line that says that the version is loaded, or not; its threads."""
     assert process.stdout is not None
     while line := await process.stdout.readline():
         report = _report(line)
         if report is None:
             logging.info("%s: %s", version_id, line.decode(errors="replace").rstrip())
         elif report["state"] == "ready":
-            return
+            return report["threads"]
         else:
             code = grpc.StatusCode[report.get("code", "UNKNOWN")]
             raise ServingError(code, report.get("message", ""))

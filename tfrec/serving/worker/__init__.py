@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Callable
-from concurrent import futures
 from typing import Any
 
+from absl import logging
 from google.protobuf.message import DecodeError
 
+from tfrec.serving import link
 from tfrec.serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -18,47 +19,27 @@ from tfrec.serving.apis import (
 from tfrec.serving.errors import ServingError
 from tfrec.serving.servable import Servable
 
-SERVICE = "tensorflow.serving.PredictionService"
-MAX_MESSAGE_BYTES = 2**31 - 1  # TensorFlow Serving's
 _MAX_ERROR_CHARACTERS = 1024  # TensorFlow Serving's; gRPC's headers end at 8 KiB
 _LEAST_THREADS, _MOST_THREADS = 16, 256
 
 
-def start(
-    servable: Servable,
-    socket: str,
-    *,
-    max_message_bytes: int = MAX_MESSAGE_BYTES,
-    num_threads: int | None = None,
-) -> grpc.Server:
-    """Starts a gRPC server on a Unix socket.
+def start(servable: Servable, socket: str) -> link.Server:
+    """Begins to answer on a Unix socket.
 
     Args:
         servable: what answers.
         socket: path of the socket.
-        max_message_bytes: of a request; larger ones are RESOURCE_EXHAUSTED.
-        num_threads: requests at the same time; None: 4 a core, at least 16.
-    Returns: the running server; `stop(grace)` lets requests in flight finish.
+    Returns: the running server; `stop(seconds)` lets requests in flight finish.
     Raises: ServingError: INVALID_ARGUMENT: the socket can't be made.
     """
-    pool = futures.ThreadPoolExecutor(num_threads or default_threads())
-    options = [
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.max_send_message_length", -1),
-    ]
-    server = grpc.server(pool, options=options)
-    server.add_generic_rpc_handlers(
-        [grpc.method_handlers_generic_handler(SERVICE, _methods(servable))]
-    )
     try:
-        server.add_insecure_port(f"unix:{socket}")
-    except RuntimeError as error:
+        return link.Server(socket, _handler(servable))
+    except OSError as error:
         raise ServingError(
             grpc.StatusCode.INVALID_ARGUMENT,
-            f"`socket` must be a short path in a folder that is. Received: {socket}",
+            "`socket` must be a short path in a folder that is. "
+            f"Received: {socket} ({error})",
         ) from error
-    server.start()
-    return server
 
 
 def default_threads(largest_batch: int = 0) -> int:
@@ -72,7 +53,7 @@ def default_threads(largest_batch: int = 0) -> int:
     return max(least, min(2 * largest_batch, _MOST_THREADS))
 
 
-def _methods(servable: Servable) -> dict[str, grpc.RpcMethodHandler]:
+def _handler(servable: Servable) -> link.Handler:
     calls: dict[str, tuple[Callable, Any]] = {
         "Predict": (servable.predict, predict_pb2.PredictRequest),
         "Classify": (servable.classify, classification_pb2.ClassificationRequest),
@@ -86,30 +67,27 @@ def _methods(servable: Servable) -> dict[str, grpc.RpcMethodHandler]:
             get_model_metadata_pb2.GetModelMetadataRequest,
         ),
     }
-    return {
-        name: grpc.unary_unary_rpc_method_handler(_answering(call, request_type))
-        for name, (call, request_type) in calls.items()
-    }
 
-
-def _answering(call: Callable, request_type: Any) -> Callable:
-    """A handler of bytes: gRPC's own parsing would fail without saying why."""
-
-    def answer(payload: bytes, context: grpc.ServicerContext) -> bytes:
-        remaining = context.time_remaining()
-        if not context.is_active() or (remaining is not None and remaining <= 0):
-            message = "The deadline passed before the request's turn came."
-            context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, message)
+    def answer(method: str, payload: bytearray) -> tuple[int, bytes]:
+        call, request_type = calls[method]
         try:
-            return call(_parse(payload, request_type)).SerializeToString()
+            content = call(_parse(payload, request_type)).SerializeToString()
+            return _number(grpc.StatusCode.OK), content
         except ServingError as error:
-            context.abort(error.code, _shortened(error.message))
-            raise AssertionError("abort raises") from error
+            code, message = error.code, error.message
+        except Exception as error:  # noqa: BLE001 (logged, and the client is told)
+            logging.exception("%s failed.", method)
+            code, message = grpc.StatusCode.UNKNOWN, str(error)
+        return _number(code), _shortened(message).encode(errors="replace")
 
     return answer
 
 
-def _parse(payload: bytes, request_type: Any) -> Any:
+def _number(code: grpc.StatusCode) -> int:
+    return code.value[0]
+
+
+def _parse(payload: bytearray, request_type: Any) -> Any:
     try:
         return request_type.FromString(payload)
     except DecodeError as error:

@@ -1,14 +1,15 @@
 """`python -m tfrec.serving.worker`: the process of one version of a model.
 
 It loads the version, says on standard output whether it can answer, as a line of JSON,
-and serves the PredictionService on a Unix socket:
+and answers the PredictionService's methods on a Unix socket, in the frames that
+`tfrec/serving/link.py` describes:
 
-    {"state": "ready"}
+    {"state": "ready", "threads": 16}
     {"state": "failed", "code": "NOT_FOUND", "message": "..."}
 
-After SIGTERM it finishes the requests in flight and exits with 0. When its standard
-input ends, its parent is gone, and it exits at once. All other output is on standard
-error.
+`threads` is how many requests may be sent at the same time. After SIGTERM the process
+finishes the requests in flight and exits with 0. When its standard input ends, its
+parent is gone, and it exits at once. All other output is on standard error.
 """
 
 import json
@@ -21,7 +22,7 @@ from typing import TextIO
 
 from absl import app, flags
 
-from tfrec.serving import batching, worker
+from tfrec.serving import batching, link, worker
 from tfrec.serving.errors import ServingError
 from tfrec.serving.servable import Servable, ServableOptions
 
@@ -52,9 +53,6 @@ _AS_TENSOR_CONTENT = flags.DEFINE_bool(
     False,
     "Numbers of Predict's outputs in `tensor_content`, not in `float_val` and so on.",
 )
-_MAX_MESSAGE_BYTES = flags.DEFINE_integer(
-    "max_message_bytes", worker.MAX_MESSAGE_BYTES, "Largest request."
-)
 _NUM_THREADS = flags.DEFINE_integer(
     "num_threads", None, "Requests at the same time; by default 4 a core, at least 16."
 )
@@ -67,23 +65,24 @@ def main(arguments: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all children
     reports = _own_stdout()
     try:
-        server = _start()
+        server, threads = _start()
     except ServingError as error:
         _report(reports, state="failed", code=error.code.name, message=error.message)
         _exit(1)
     asked_to_end = _sigterm()
-    _report(reports, state="ready")
+    _report(reports, state="ready", threads=threads)
     os.read(asked_to_end, 1)
-    server.stop(_SECONDS_TO_FINISH).wait()
+    server.stop(_SECONDS_TO_FINISH)
     _exit(0)
 
 
-def _start() -> worker.grpc.Server:
+def _start() -> tuple[link.Server, int]:
+    """A server of the version, and how many requests it should be given."""
     parameters = None
-    threads = _NUM_THREADS.value
+    largest_batch = 0
     if _BATCHING_PARAMETERS_FILE.value:
         parameters = batching.read_parameters(_BATCHING_PARAMETERS_FILE.value)
-        threads = threads or worker.default_threads(parameters.max_batch_size)
+        largest_batch = parameters.max_batch_size
     options = ServableOptions(
         intra_op_parallelism=_INTRA_OP.value,
         inter_op_parallelism=_INTER_OP.value,
@@ -92,12 +91,8 @@ def _start() -> worker.grpc.Server:
         batching=parameters,
     )
     servable = Servable(_PATH.value, _MODEL_NAME.value, _VERSION.value, options)
-    return worker.start(
-        servable,
-        _SOCKET.value,
-        max_message_bytes=_MAX_MESSAGE_BYTES.value,
-        num_threads=threads,
-    )
+    threads = _NUM_THREADS.value or worker.default_threads(largest_batch)
+    return worker.start(servable, _SOCKET.value), threads
 
 
 def _sigterm() -> int:
@@ -120,7 +115,7 @@ def _own_stdout() -> TextIO:
     return reports
 
 
-def _report(reports: TextIO, **content: str) -> None:
+def _report(reports: TextIO, **content: str | int) -> None:
     reports.write(json.dumps(content) + "\n")
     reports.flush()
 
