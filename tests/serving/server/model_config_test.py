@@ -115,9 +115,11 @@ def test_a_custom_configuration_is_refused(rules):
 
 
 @pytest.mark.parametrize(
-    "prefix", ["", ".", "..", "../x", "/etc/x", "a/../../x", "a\0"]
+    "prefix",
+    ["", ".", "..", "../x", "/etc/x", "a/../../x", "a\0", "../{}", "a/../../{}"],
 )
 def test_a_log_stays_below_its_folder(config, rules, prefix):
+    prefix = prefix.format(rules.request_log_dir.name)  # the folder by another way
     logging = config.model_config_list.config[0].logging_config
     logging.log_collector_config.filename_prefix = prefix
     assert "`filename_prefix` of model half must be" in problem(rules, config)

@@ -106,8 +106,8 @@ def log_prefix(folder: pathlib.Path | None, model: ModelConfig) -> pathlib.Path:
             f"`logging_config` of model {model.name} needs `--request_log_dir`.",
         )
     root = folder.resolve()
-    path = root / prefix
-    if "\0" in prefix or path == root or not path.resolve().is_relative_to(root):
+    path = root if "\0" in prefix else (root / prefix).resolve()
+    if path == root or not path.is_relative_to(root):
         raise ServingError(
             _INVALID,
             f"`filename_prefix` of model {model.name} must be a path below "
