@@ -99,6 +99,7 @@ def test_relevance_is_positive_and_grows_with_triggers():
         more = model.score(model.user_state(features), items).numpy()[longer]
         fewer = model.score(model.user_state(without), items).numpy()[longer]
         assert (more > fewer).all() == grows
+        assert (fewer > 0).all() == grows
 
 
 def test_every_variable_is_trained():

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrec.serving import tensors
 from tfrec.serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -17,11 +16,10 @@ from tfrec.serving.apis import (
     model_pb2,
     predict_pb2,
 )
-from tfrec.serving.errors import ServingError
+from tfrec.serving.errors import CODES, ServingError
 
 SIGNATURE = "serving_default"
 SECONDS = 10.0
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _SECONDS_BETWEEN_POLLS = 0.1
 _STATES = get_model_status_pb2.ModelVersionStatus.State
 
@@ -101,7 +99,9 @@ class Calls(abc.ABC):
         """See `Client.predict`."""
         request = predict_request(model, inputs, signature, version, label)
         response = await self._send("Predict", request, timeout)
-        return {name: tensors.read(value) for name, value in response.outputs.items()}
+        return {
+            name: tf.make_ndarray(value) for name, value in response.outputs.items()
+        }
 
     async def metadata(
         self,
@@ -139,7 +139,7 @@ class Calls(abc.ABC):
             VersionStatus(
                 entry.version,
                 _STATES.Name(entry.state),
-                _CODES.get(entry.status.error_code, grpc.StatusCode.UNKNOWN),
+                CODES.get(entry.status.error_code, grpc.StatusCode.UNKNOWN),
                 entry.status.error_message,
             )
             for entry in response.model_version_status
@@ -221,26 +221,13 @@ def predict_request(
     request = predict_pb2.PredictRequest(model_spec=spec)
     for name, value in inputs.items():
         try:
-            if _is_numeric(value):  # as `make_tensor_proto` would, at half of the time
-                tensors.fill(request.inputs[name], value, as_content=True)
-            else:
-                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"`inputs[{name!r}]` must be an array of a TensorFlow type. "
                 f"Received: {error}"
             ) from error
     return request
-
-
-def _is_numeric(value: Any) -> bool:
-    """Whether it is an array of numbers or bools that can be copied into a message."""
-    return (
-        isinstance(value, np.ndarray)
-        and value.dtype.kind in "biufc"
-        and value.dtype.isnative
-        and value.nbytes < 2**31
-    )
 
 
 def signature_infos(signatures: Mapping[str, Any]) -> dict[str, SignatureInfo]:

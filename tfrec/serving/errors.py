@@ -2,6 +2,8 @@
 
 from tfrec.serving.apis import grpc
 
+CODES = {code.value[0]: code for code in grpc.StatusCode}  # by their numbers
+
 
 class ServingError(Exception):
     """A request, or a version, that can't be served.

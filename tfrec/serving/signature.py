@@ -11,14 +11,13 @@ from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 
 from tfrec.serving import tensors
 from tfrec.serving.apis import grpc
-from tfrec.serving.errors import ServingError
+from tfrec.serving.errors import CODES, ServingError
 
 DEFAULT = "serving_default"
 CLASSIFY, PREDICT, REGRESS = (
     f"tensorflow/serving/{name}" for name in ("classify", "predict", "regress")
 )
 RUN_ERRORS = (tf.errors.OpError, UnicodeDecodeError)  # of a model that runs
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _TRACES = re.compile(
     r"^Graph execution error:\s+|\{\{function_node \S+\}\} | \[Op:\w+\]$"
     r"|Detected at node \S+ defined at \(most recent call last\):\n"
@@ -56,8 +55,7 @@ class Signature:
         Raises: ServingError: INVALID_ARGUMENT: an input is missing, is none of the
             signature's, or has a wrong dtype, shape or encoding.
         """
-        # Comparing `keys()` of a message's map is dear.
-        if len(protos) != len(self.specs) or not all(k in protos for k in self.specs):
+        if protos.keys() != self.specs.keys():
             protos = self._with_defaults(protos)
         return {
             name: tf.constant(tensors.to_array(spec, protos[name]))
@@ -119,7 +117,7 @@ def from_tensorflow(error: tf.errors.OpError | UnicodeDecodeError) -> ServingErr
         code = grpc.StatusCode.INVALID_ARGUMENT
         text = error.object.decode(errors="replace")
     else:
-        code = _CODES.get(error.error_code, grpc.StatusCode.UNKNOWN)
+        code = CODES.get(error.error_code, grpc.StatusCode.UNKNOWN)
         text = str(error.message)
     return ServingError(code, _TRACES.sub("", text).strip() or code.name)
 

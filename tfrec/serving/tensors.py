@@ -5,7 +5,6 @@ dtype, where one value may stand for all. Nothing is allocated before both fit t
 """
 
 import dataclasses
-import functools
 import math
 from typing import Any
 
@@ -54,11 +53,6 @@ _FIELDS = {
     tf.complex128: _Field("dcomplex_val", np.float64, 2),
     tf.string: _Field("string_val"),
 }
-_PLAIN = {  # dtypes whose values stand in a field as they are, by number
-    dtype.as_datatype_enum: (field.name, np.dtype(dtype.as_numpy_dtype))
-    for dtype, field in _FIELDS.items()
-    if field.stored is None and dtype != tf.string
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,16 +69,6 @@ class Spec:
     dtype: tf.DType
     dims: tuple[int | None, ...] | None
 
-    @functools.cached_property
-    def number(self) -> int:
-        """The dtype's number in a TensorProto."""
-        return self.dtype.as_datatype_enum
-
-    @functools.cached_property
-    def numpy_dtype(self) -> np.dtype:
-        """The dtype of the array; `object` for strings."""
-        return np.dtype(self.dtype.as_numpy_dtype)
-
     @classmethod
     def of(cls, name: str, spec: tf.TensorSpec) -> "Spec":
         """The same from TensorFlow's own."""
@@ -95,12 +79,10 @@ class Spec:
         """Whether an input may have a shape."""
         if self.dims is None:
             return True
-        if len(shape) != len(self.dims):
-            return False
-        for rule, size in zip(self.dims, shape, strict=True):
-            if rule is not None and rule != size:
-                return False
-        return True
+        return len(shape) == len(self.dims) and all(
+            rule is None or rule == size
+            for rule, size in zip(self.dims, shape, strict=True)
+        )
 
 
 def to_array(spec: Spec, proto: TensorProto) -> np.ndarray:
@@ -112,7 +94,7 @@ def to_array(spec: Spec, proto: TensorProto) -> np.ndarray:
     Returns: an array of the dtype of `spec`; of bytes objects for strings.
     Raises: ServingError: INVALID_ARGUMENT, with the name of the input.
     """
-    if proto.dtype != spec.number:
+    if proto.dtype != spec.dtype.as_datatype_enum:
         raise _invalid(
             f"input `{spec.name}` must be {spec.dtype.name}. "
             f"Received: {_dtype_name(proto.dtype)}"
@@ -125,19 +107,9 @@ def to_array(spec: Spec, proto: TensorProto) -> np.ndarray:
             f"Received: {list(shape)}"
         )
     content = proto.tensor_content
-    if content and spec.numpy_dtype.kind != "O":
+    if content and spec.dtype != tf.string:
         return _from_content(spec, content, shape)
     return _from_field(spec, proto, shape)
-
-
-def read(proto: TensorProto) -> np.ndarray:
-    """What a server answered: `tf.make_ndarray`, sooner where numbers have a field."""
-    if proto.dtype in _PLAIN and not proto.tensor_content:
-        name, dtype = _PLAIN[proto.dtype]
-        shape, values = [d.size for d in proto.tensor_shape.dim], getattr(proto, name)
-        if len(values) == math.prod(shape):
-            return np.fromiter(values, dtype, len(values)).reshape(shape)
-    return tf.make_ndarray(proto)
 
 
 def fill(proto: TensorProto, array: np.ndarray, as_content: bool) -> None:
@@ -175,13 +147,13 @@ def _shape(spec: Spec, proto: TensorProto) -> tuple[int, ...]:
 
 
 def _from_content(spec: Spec, content: bytes, shape: tuple[int, ...]) -> np.ndarray:
-    expected = math.prod(shape) * spec.numpy_dtype.itemsize
+    expected = math.prod(shape) * spec.dtype.size
     if len(content) != expected:
         rule = f"`tensor_content` must have {expected} bytes for {list(shape)}"
         raise _malformed(spec, rule, f"{len(content)} bytes")
     if spec.dtype == tf.bool:  # a byte beyond 1 is no bool, and NumPy does not look
         return (np.frombuffer(content, np.uint8) != 0).reshape(shape)
-    return np.frombuffer(content, spec.numpy_dtype).reshape(shape)
+    return np.frombuffer(content, spec.dtype.as_numpy_dtype).reshape(shape)
 
 
 def _from_field(spec: Spec, proto: TensorProto, shape: tuple[int, ...]) -> np.ndarray:
@@ -203,8 +175,8 @@ def _from_field(spec: Spec, proto: TensorProto, shape: tuple[int, ...]) -> np.nd
 
 def _array(spec: Spec, field: _Field, values: Any) -> np.ndarray:
     """Values as they were sent, `(len(values),)`."""
-    dtype = spec.numpy_dtype
-    if dtype.kind == "O":
+    dtype = spec.dtype.as_numpy_dtype
+    if spec.dtype == tf.string:
         array = np.empty(len(values), object)
         array[:] = values
         return array

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from tfrec.serving.apis import grpc
+from tfrec.serving.errors import CODES
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 MOST_WINDOWS = 120
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class Samples:
@@ -114,7 +114,7 @@ class Samples:
     def _errors(self, codes: np.ndarray) -> dict[str, dict[str, Any]]:
         counts = collections.Counter(codes[codes != 0].tolist())
         return {
-            _CODES[code].name: {"count": count, "first": self._messages[code]}
+            CODES[code].name: {"count": count, "first": self._messages[code]}
             for code, count in sorted(counts.items())
         }
 

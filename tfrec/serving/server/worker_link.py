@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from tfrec.serving.apis import grpc
-from tfrec.serving.errors import ServingError
+from tfrec.serving.errors import CODES, ServingError
 from tfrec.serving.link import HEADER, METHODS
 
 T = TypeVar("T")
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _IN_THE_QUEUE = "The deadline passed before the request's turn came."
 _IN_THE_WORKER = "Deadline Exceeded"
 _PIECE = 1 << 20  # bytes that are copied at once, while the loop waits
@@ -59,7 +58,7 @@ class Link:
         except OSError as error:
             raise ServingError(grpc.StatusCode.UNAVAILABLE, str(error)) from error
         if code:
-            raise ServingError(_CODES[code], content.decode())
+            raise ServingError(CODES[code], content.decode())
         return content
 
     def close(self) -> None:
