@@ -97,6 +97,20 @@ def test_nothing_is_accepted_before_the_model_is_there_and_a_signal_ends_that(tm
         assert not any(map(fakes.is_alive, fakes.starts(folder)))
 
 
+def test_a_first_version_may_come_after_the_start(tmp_path):
+    models = tmp_path / "half"
+    models.mkdir()
+    flags = ("--port=0", "--file_system_poll_wait_seconds=0.02", *flags_of(models))
+    process, log = running.start(tmp_path, *flags, module=MODULE)
+    with process:
+        running.until(lambda: "No versions of servable half" in log.read_text())
+        fakes.write(models, 1)
+        try:
+            assert "models: half (1)" in process.stdout.readline()
+        finally:
+            process.terminate()
+
+
 def test_a_killed_front_leaves_no_worker_not_even_one_that_loads(tmp_path, serving):
     fakes.write(tmp_path / "half", 1)
     with serving("--file_system_poll_wait_seconds=0.02") as server:

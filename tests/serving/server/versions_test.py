@@ -1,5 +1,7 @@
 """Version folders and policies."""
 
+import sys
+
 import pytest
 
 from tfrec.serving.errors import ServingError
@@ -67,6 +69,14 @@ def test_links_must_stay_in_the_base_path(tmp_path, inner):
     with pytest.raises(ServingError, match="must not lead out of") as error:
         versions.check_inside(base_path / "1")
     assert str(secret) in error.value.message
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="`resolve` raises no more")
+def test_a_loop_of_links_is_refused(tmp_path):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "loop").symlink_to("loop")
+    with pytest.raises(ServingError, match="FAILED_PRECONDITION: .*1/loop. must not"):
+        versions.check_inside(tmp_path / "1")
 
 
 def test_links_within_the_base_path_are_fine(tmp_path):

@@ -38,12 +38,19 @@ async def serve(config: ServerConfig, tell: Callable[[str], None]) -> None:
         from tfrec.serving.server.front import Front
 
         front = Front(config, models, metrics)
-        await _until(stopped, [asyncio.create_task(manager.wait_for(models.names))])
+        if config.file_system_poll_wait_seconds > 0:
+            looks = models.keep_looking(config.file_system_poll_wait_seconds)
+            tasks.append(asyncio.create_task(looks))
+        ready = asyncio.create_task(manager.wait_for(models.names))
+        try:
+            await _until(stopped, [ready, *tasks])
+        finally:
+            await _cancel([ready])
         if not stopped.is_set():
             await front.start()
             tell(_ready_line(config, front.port, models))
-            work = [*_polls(config, models), front.keep_health()]
-            tasks = [asyncio.create_task(each) for each in work]
+            work = [*_reads(config, models), front.keep_health()]
+            tasks += [asyncio.create_task(each) for each in work]
             await _until(stopped, tasks)
     finally:
         await _cancel(tasks)
@@ -69,14 +76,12 @@ def _signalled() -> asyncio.Event:
     return stopped
 
 
-def _polls(config: ServerConfig, models: Models) -> list[Coroutine[Any, Any, None]]:
-    polls = []
-    if config.file_system_poll_wait_seconds > 0:
-        polls.append(models.keep_looking(config.file_system_poll_wait_seconds))
+def _reads(config: ServerConfig, models: Models) -> list[Coroutine[Any, Any, None]]:
+    """Polls the configuration, if it is to be polled."""
     seconds = config.model_config_file_poll_wait_seconds
-    if config.model_config_file is not None and seconds > 0:
-        polls.append(models.keep_reading(config.model_config_file, seconds))
-    return polls
+    if config.model_config_file is None or seconds <= 0:
+        return []
+    return [models.keep_reading(config.model_config_file, seconds)]
 
 
 async def _until(stopped: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> None:

@@ -62,9 +62,20 @@ def check_inside(folder: pathlib.Path) -> None:
     """
     base_path = folder.parent.resolve()
     for path in (folder, *folder.rglob("*")):
-        if path.is_symlink() and not path.resolve().is_relative_to(base_path):
-            raise ServingError(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                f"`{path}` must not lead out of `{folder.parent}`. "
-                f"Received: a link to {path.resolve()}",
-            )
+        if not path.is_symlink():
+            continue
+        try:
+            target = path.resolve()
+        except RuntimeError as error:  # Python before 3.13, of a loop of links
+            raise _leads_out(path, folder.parent, str(error)) from error
+        if not target.is_relative_to(base_path):
+            raise _leads_out(path, folder.parent, f"a link to {target}")
+
+
+def _leads_out(
+    path: pathlib.Path, base_path: pathlib.Path, received: str
+) -> ServingError:
+    return ServingError(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        f"`{path}` must not lead out of `{base_path}`. Received: {received}",
+    )
