@@ -22,7 +22,7 @@ _DEFAULTS = ServerConfig
 _LOAD = LoadConfig()
 _WORKERS = WorkerConfig()
 
-_HOST = flags.DEFINE_string("host", _DEFAULTS.host, "Address to listen on.")
+_HOST = flags.DEFINE_string("host", _DEFAULTS.host, "Address to listen on (ours).")
 _PORT = flags.DEFINE_integer(
     "port", _DEFAULTS.port, "Port of gRPC; 0: the system chooses one."
 )
@@ -30,7 +30,9 @@ _REST_API_PORT = flags.DEFINE_integer(
     "rest_api_port", _DEFAULTS.rest_api_port, "Port of HTTP/REST; 0: no REST."
 )
 _REST_API_TIMEOUT_IN_MS = flags.DEFINE_integer(
-    "rest_api_timeout_in_ms", _DEFAULTS.rest_api_timeout_in_ms, "For a REST request."
+    "rest_api_timeout_in_ms",
+    _DEFAULTS.rest_api_timeout_in_ms,
+    "For a REST request: to read its body, and as its deadline.",
 )
 _MODEL_NAME = flags.DEFINE_string(
     "model_name", "default", "Name of the model; not with --model_config_file."
@@ -87,24 +89,30 @@ _AS_TENSOR_CONTENT = flags.DEFINE_bool(
     "Numbers of Predict's outputs in `tensor_content`, not in `float_val` and so on.",
 )
 _MAX_MESSAGE_BYTES = flags.DEFINE_integer(
-    "max_message_bytes", _WORKERS.max_message_bytes, "Largest request."
+    "max_message_bytes",
+    _WORKERS.max_message_bytes,
+    "Largest request, by gRPC and by REST (ours).",
 )
 _ALLOW_ALL_OPS = flags.DEFINE_bool(
-    "allow_all_ops", False, "Load models whatever files their ops read or write."
+    "allow_all_ops",
+    False,
+    "Load models whatever files their ops read or write (ours).",
 )
 _MODEL_ROOT = flags.DEFINE_multi_string(
     "model_root",
     [],
     "Base paths must be below it, also in later configurations; by default below the "
-    "parents of those given at the start.",
+    "parents of those given at the start (ours).",
 )
 _REQUEST_LOG_DIR = flags.DEFINE_string(
-    "request_log_dir", None, "What the `filename_prefix` of a LoggingConfig is below."
+    "request_log_dir",
+    None,
+    "What the `filename_prefix` of a LoggingConfig is below (ours).",
 )
 _DRAIN_SECONDS = flags.DEFINE_float(
     "drain_seconds",
     _LOAD.drain_seconds,
-    "That requests in flight have when a version, or the server, ends.",
+    "That requests in flight have when a version, or the server, ends (ours).",
 )
 
 
