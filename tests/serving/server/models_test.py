@@ -69,7 +69,7 @@ def test_a_base_path_that_vanishes_ends_nothing(tmp_path, caplog):
             assert served(models, "half") == [1]
 
     asyncio.run(body())
-    assert caplog.text.count("Could not read base path") == 1
+    assert caplog.text.count("Could not find base path") == 1
 
 
 def test_an_empty_base_path_ends_what_it_served(tmp_path, caplog):
@@ -203,6 +203,33 @@ def test_unknown_labels_and_names(tmp_path):
     asyncio.run(body())
 
 
+@pytest.mark.parametrize("target", ["other", "outside"])
+def test_a_base_path_that_is_a_link_is_held_to_the_rules_at_each_look(
+    tmp_path, caplog, target
+):
+    root, link = tmp_path / "root", tmp_path / "root" / "half"
+    fakes.write(root / "first", 1)
+    fakes.write(root / "other", 2)
+    fakes.write(tmp_path / "outside", 2)
+    link.symlink_to("first")
+
+    async def body():
+        async with fakes.serving(root) as models:
+            await models.take(fakes.config_of(link))
+            await models.manager.wait_for(models.names)
+            async with background(models.keep_looking(0.01)):
+                new = root / "new"
+                new.symlink_to(root / target if target == "other" else "../outside")
+                new.rename(link)
+                if target == "other":
+                    await fakes.until(lambda: served(models, "half") == [2])
+                    return
+                await fakes.until(lambda: "must be below `--model_root`" in caplog.text)
+                assert served(models, "half") == [1]
+
+    asyncio.run(body())
+
+
 def test_a_configuration_file_that_changes_is_taken_over(tmp_path, caplog):
     for name in ("a", "b"):
         fakes.write(tmp_path / name, 1)
@@ -223,3 +250,22 @@ def test_a_configuration_file_that_changes_is_taken_over(tmp_path, caplog):
                 await fakes.until(lambda: served(models, "a") == [])
 
     asyncio.run(body())
+
+
+def test_a_configuration_file_is_taken_over_also_where_a_model_has_no_version(
+    tmp_path, caplog
+):
+    fakes.write(tmp_path / "a", 1)
+    (tmp_path / "b").mkdir()
+    path = tmp_path / "models.config"
+    path.write_text(str(fakes.config_of(tmp_path / "a", tmp_path / "b")))
+
+    async def body():
+        async with fakes.serving(tmp_path) as models:
+            await models.take(fakes.config_of(tmp_path / "a"))
+            async with background(models.keep_reading(path, 0.01)):
+                await fakes.until(lambda: "No versions of servable b" in caplog.text)
+                assert models.names == {"a", "b"}
+
+    asyncio.run(body())
+    assert "The configuration stays" not in caplog.text

@@ -50,11 +50,15 @@ class ModelRules:
                     f"control characters. Received: {model.name!r}",
                 )
             _check_platform(model)
-            self._check_base_path(model)
+            self.base_path(model)
             if model.HasField("logging_config"):
                 self._check_logging(model)
 
-    def _check_base_path(self, model: ModelConfig) -> None:
+    def base_path(self, model: ModelConfig) -> pathlib.Path:
+        """The folder of a model's versions, with all links followed.
+
+        Raises: ServingError (INVALID_ARGUMENT): it breaks a rule.
+        """
         path = pathlib.Path(model.base_path)
         if not path.is_absolute():
             raise ServingError(
@@ -74,6 +78,7 @@ class ModelRules:
                 _INVALID,
                 f"Could not find base path {model.base_path} for servable {model.name}",
             )
+        return resolved
 
     def _check_logging(self, model: ModelConfig) -> None:
         collector = model.logging_config.log_collector_config

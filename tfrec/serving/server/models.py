@@ -96,7 +96,7 @@ class Models:
         Returns: by model, the folders of the versions that it should have.
         """
         config = self.config
-        looks = await asyncio.to_thread(_look, config)
+        looks = await asyncio.to_thread(_look, config, self._rules)
         if config is not self.config:  # replaced meanwhile, and looked at since
             return {}
         wanted = {}
@@ -124,7 +124,8 @@ class Models:
             try:
                 config = read_models(path)
                 if config != taken:
-                    await self.reload(config)
+                    async with self._reloading:
+                        await self.take(config)
                     taken = config
                 self._complaints.pop(str(path), None)
             except (OSError, ServingError) as error:
@@ -182,14 +183,18 @@ class Models:
 
 
 def _look(
-    config: Config,
+    config: Config, rules: ModelRules
 ) -> dict[str, tuple[Folders | None, str | None]]:
     """By model, the wanted folders, or None, and what is wrong, or None."""
     looks: dict[str, tuple[Folders | None, str | None]] = {}
     for model in _models(config):
-        base_path = pathlib.Path(model.base_path)
+        base_path = model.base_path
         try:
-            found = versions.found(base_path)
+            # Each time: a link may lead elsewhere by now.
+            found = versions.found(rules.base_path(model))
+        except ServingError as error:
+            looks[model.name] = None, error.message
+            continue
         except OSError as error:
             looks[model.name] = None, f"Could not read base path {base_path}: {error}"
             continue

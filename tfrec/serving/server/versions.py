@@ -10,6 +10,7 @@ from tfrec.serving.apis import grpc
 from tfrec.serving.errors import ServingError
 
 _MOST = 2**63 - 1
+_SECONDS_BETWEEN_WARNINGS = 3600
 
 
 def found(base_path: pathlib.Path) -> dict[int, pathlib.Path]:
@@ -25,8 +26,10 @@ def found(base_path: pathlib.Path) -> dict[int, pathlib.Path]:
         if number > _MOST:
             continue
         if number in versions:
-            logging.warning(
+            logging.log_every_n_seconds(  # not at each look
+                logging.WARNING,
                 "Version %d is loaded from `%s`, not from `%s`.",
+                _SECONDS_BETWEEN_WARNINGS,
                 number,
                 path,
                 versions[number],
