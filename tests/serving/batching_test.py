@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from tests.serving import requests
-from tfrec.serving import batching
+from tfrec.serving import batching, batching_parameters
 from tfrec.serving.apis import grpc
-from tfrec.serving.batching import BatchingParameters
+from tfrec.serving.batching_parameters import BatchingParameters
 from tfrec.serving.errors import ServingError
 from tfrec.serving.servable import Servable, ServableOptions
 
@@ -214,13 +214,13 @@ pad_variable_length_inputs: false
 
 def test_reads_tensorflow_servings_file(tmp_path):
     (tmp_path / "batching").write_text(PARAMETERS)
-    found = batching.read_parameters(tmp_path / "batching")
+    found = batching_parameters.read(tmp_path / "batching")
     assert found == BatchingParameters(128, 5000, 7, 3, (32, 128))
     (tmp_path / "batching").write_text("max_batch_size { value: 5 }")
-    found = batching.read_parameters(tmp_path / "batching")
+    found = batching_parameters.read(tmp_path / "batching")
     assert found == BatchingParameters(max_batch_size=5)
     (tmp_path / "batching").write_text("")
-    assert batching.read_parameters(tmp_path / "batching") == BatchingParameters()
+    assert batching_parameters.read(tmp_path / "batching") == BatchingParameters()
 
 
 @pytest.mark.parametrize(
@@ -245,9 +245,9 @@ def test_reads_tensorflow_servings_file(tmp_path):
 def test_wrong_parameters(tmp_path, text, message):
     (tmp_path / "batching").write_text(text)
     with invalid(message):
-        batching.read_parameters(tmp_path / "batching")
+        batching_parameters.read(tmp_path / "batching")
 
 
 def test_no_parameters_file(tmp_path):
     with pytest.raises(ServingError, match="^NOT_FOUND: `.*none` must be a readable"):
-        batching.read_parameters(tmp_path / "none")
+        batching_parameters.read(tmp_path / "none")

@@ -20,7 +20,7 @@ from tfrec.serving.apis import (
     prediction_log_pb2,
     regression_pb2,
 )
-from tfrec.serving.batching import BatchingParameters
+from tfrec.serving.batching_parameters import BatchingParameters
 from tfrec.serving.errors import ServingError
 from tfrec.serving.signature import Signature
 

@@ -56,6 +56,29 @@ def failed_start(folder, *flags: str) -> str:
             ("--model_base_path=/tmp", "--drain_seconds=-1"),
             "`drain_seconds` must be at least 0",
         ),
+        (
+            ("--model_base_path=/tmp", "--rest_api_port=99999"),
+            "`rest_api_port` must be from 0 to 65535. Received: 99999",
+        ),
+        (
+            ("--model_base_path=/tmp", "--rest_api_timeout_in_ms=-1"),
+            "`rest_api_timeout_in_ms` must be from 1 to",
+        ),
+        (
+            ("--model_base_path=/tmp", "--max_message_bytes=-1"),
+            "`max_message_bytes` must be from 1 to",
+        ),
+        (
+            (
+                *("--model_base_path=/tmp", "--enable_batching"),
+                "--batching_parameters_file=/missing",
+            ),
+            "`/missing` must be a readable file",
+        ),
+        (
+            ("--model_base_path=/tmp", "--ssl_config_file=/missing"),
+            "No such file or directory: '/missing'",
+        ),
     ],
 )
 def test_bad_flags_end_the_start(tmp_path, flags, message):

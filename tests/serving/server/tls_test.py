@@ -16,6 +16,7 @@ from tfrec.serving.server import tls
             "server_key: 'a' server_cert: 'b' client_verify: true",
             "must have `custom_ca`, in PEM format",
         ),
+        ("server_key: 'a' server_cert: 'b'", "must have a key and its certificate"),
         ("server_key {", "must be an SSLConfig in text format"),
         ("key: 'a'", "must be an SSLConfig in text format"),
     ],

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
+from tfrec.serving import batching_parameters
 from tfrec.serving.errors import ServingError
 from tfrec.serving.server import model_config, run
 from tfrec.serving.server.config import LoadConfig, ServerConfig, WorkerConfig
@@ -174,6 +175,7 @@ def _worker_flags() -> tuple[str, ...]:
     if _ENABLE_BATCHING.value:
         # An empty file holds the defaults.
         parameters = _BATCHING_PARAMETERS_FILE.value or os.devnull
+        batching_parameters.read(parameters)
         worker_flags.append(f"--batching_parameters_file={parameters}")
     elif _BATCHING_PARAMETERS_FILE.value:
         raise ValueError(

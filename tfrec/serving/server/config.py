@@ -1,10 +1,21 @@
 """What a server is told."""
 
 import dataclasses
+import math
 import pathlib
 import sys
 
 from tfrec.serving.server.model_config import Config, ModelRules, default_roots
+
+_MOST_PORT = 2**16 - 1
+_MOST_INT32 = 2**31 - 1
+
+
+def check_range(name: str, value: float, least: float, most: float = math.inf) -> None:
+    """Raises: ValueError: a value is out of its range; NaN always is."""
+    if not least <= value <= most:
+        rule = f"at least {least}" if most == math.inf else f"from {least} to {most}"
+        raise ValueError(f"`{name}` must be {rule}. Received: {value}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +31,9 @@ class WorkerConfig:
     flags: tuple[str, ...] = ()
     command: tuple[str, ...] = (sys.executable, "-m", "tfrec.serving.worker")
     max_message_bytes: int = 64 << 20
+
+    def __post_init__(self) -> None:
+        check_range("max_message_bytes", self.max_message_bytes, 1, _MOST_INT32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +52,7 @@ class LoadConfig:
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
-            if value < 0:
-                raise ValueError(f"`{name}` must be at least 0. Received: {value}")
+            check_range(name, value, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +92,15 @@ class ServerConfig:
     request_log_dir: pathlib.Path | None = None
     workers: WorkerConfig = WorkerConfig()
     load: LoadConfig = LoadConfig()
+
+    def __post_init__(self) -> None:
+        for name in ("port", "rest_api_port"):
+            check_range(name, getattr(self, name), 0, _MOST_PORT)
+        for what in ("model_config_file", "file_system"):
+            name = f"{what}_poll_wait_seconds"
+            check_range(name, getattr(self, name), 0)
+        timeout = self.rest_api_timeout_in_ms
+        check_range("rest_api_timeout_in_ms", timeout, 1, _MOST_INT32)
 
     def rules(self) -> ModelRules:
         """What this server's models must keep to."""

@@ -1,6 +1,7 @@
 """TLS by TensorFlow Serving's SSLConfig, which `tensorflow-serving-api` lacks."""
 
 import pathlib
+from concurrent import futures
 from typing import Any
 
 from google.protobuf import (
@@ -30,7 +31,8 @@ def credentials(path: pathlib.Path) -> grpc.ServerCredentials:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ServingError (INVALID_ARGUMENT): it is no SSLConfig, or a field is missing.
+        ServingError (INVALID_ARGUMENT): it is no SSLConfig, or a field is missing or
+            holds no key or certificate.
     """
     config = _read(path)
     for field in ("server_key", "server_cert"):
@@ -38,11 +40,13 @@ def credentials(path: pathlib.Path) -> grpc.ServerCredentials:
     if config.client_verify:
         _require(path, config, "custom_ca")
     pair = config.server_key.encode(), config.server_cert.encode()
-    return grpc.ssl_server_credentials(
+    made = grpc.ssl_server_credentials(
         [pair],
         root_certificates=config.custom_ca.encode() or None,
         require_client_auth=config.client_verify,
     )
+    _try(path, made)
+    return made
 
 
 def _read(path: pathlib.Path) -> Any:
@@ -53,6 +57,21 @@ def _read(path: pathlib.Path) -> Any:
             grpc.StatusCode.INVALID_ARGUMENT,
             f"`{path}` must be an SSLConfig in text format. Received: {error}",
         ) from error
+
+
+def _try(path: pathlib.Path, made: grpc.ServerCredentials) -> None:
+    """Listens for a moment: gRPC looks at keys and certificates no sooner."""
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    try:
+        server.add_secure_port("127.0.0.1:0", made)
+    except RuntimeError as error:
+        raise ServingError(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            f"`{path}` must have a key and its certificate in PEM format: gRPC does "
+            "not accept those that it has.",
+        ) from error
+    finally:
+        server.stop(None)
 
 
 def _require(path: pathlib.Path, config: Any, field: str) -> None:

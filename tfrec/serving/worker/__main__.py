@@ -22,7 +22,7 @@ from typing import TextIO
 
 from absl import app, flags
 
-from tfrec.serving import batching, link, worker
+from tfrec.serving import batching_parameters, link, worker
 from tfrec.serving.errors import ServingError
 from tfrec.serving.servable import Servable, ServableOptions
 
@@ -81,7 +81,7 @@ def _start() -> tuple[link.Server, int]:
     parameters = None
     largest_batch = 0
     if _BATCHING_PARAMETERS_FILE.value:
-        parameters = batching.read_parameters(_BATCHING_PARAMETERS_FILE.value)
+        parameters = batching_parameters.read(_BATCHING_PARAMETERS_FILE.value)
         largest_batch = parameters.max_batch_size
     options = ServableOptions(
         intra_op_parallelism=_INTRA_OP.value,
