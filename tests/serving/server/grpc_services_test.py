@@ -17,6 +17,7 @@ from tfrec.serving.apis import (
     model_service_pb2_grpc,
     predict_pb2,
 )
+from tfrec.serving.server import grpc_services
 from tfrec.serving.server.config import ServerConfig, WorkerConfig
 from tfrec.serving.server.front import Front
 from tfrec.serving.server.metrics import Metrics
@@ -217,6 +218,22 @@ def test_a_deadline_is_kept_although_the_worker_is_busy(tmp_path):
         await fakes.until(lambda: worker.in_flight == 0)
         (folder / "go").touch()
         assert (await served.ask(request_for())).startswith(b"half/1/")
+
+    run(body, tmp_path)
+
+
+def test_too_many_requests_at_once_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(grpc_services, "_MOST_RPCS", 1)
+    folder = fakes.write(tmp_path / HALF, 1, wait=True)
+
+    async def body(served):
+        first = asyncio.create_task(served.ask(request_for()))
+        await fakes.until((folder / "waits").exists)
+        code, message = await served.failure(request_for())
+        assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert message
+        (folder / "go").touch()
+        assert (await first).startswith(b"half/1/")
 
     run(body, tmp_path)
 

@@ -1,4 +1,4 @@
-"""The REST API without a network, over servables of this process."""
+"""The REST API without a network, over servables of this process; or a server's."""
 
 import asyncio
 import dataclasses
@@ -77,7 +77,7 @@ class InProcessCore:
     ) -> get_model_status_pb2.GetModelStatusResponse:
         number = self._number(spec)
         response = get_model_status_pb2.GetModelStatusResponse()
-        for version in self.models.get(spec.name, {}):
+        for version in sorted(self.models.get(spec.name, {}), reverse=True):
             if number in (None, version):
                 response.model_version_status.add(
                     version=version, state=AVAILABLE
@@ -162,13 +162,21 @@ def ask(app, method: str, path: str, *, raises=True, **options) -> httpx.Respons
     return asyncio.run(asked())
 
 
-def get(core, path: str) -> httpx.Response:
-    """The answer of an application over a core."""
-    return ask(made_app(core), "GET", path)
+def request(served, method: str, path: str, **options) -> httpx.Response:
+    """The answer of an application over a core, or of the server at an address."""
+    if isinstance(served, str):
+        return httpx.request(method, f"http://{served}{path}", timeout=60.0, **options)
+    return ask(made_app(served), method, path, **options)
 
 
-def post(core, path: str, content: str | bytes, **options) -> httpx.Response:
-    return ask(made_app(core), "POST", path, content=content, **options)
+def get(served, path: str) -> httpx.Response:
+    """As `request`, of GET."""
+    return request(served, "GET", path)
+
+
+def post(served, path: str, content: str | bytes, **options) -> httpx.Response:
+    """As `request`, of POST."""
+    return request(served, "POST", path, content=content, **options)
 
 
 def error(response: httpx.Response) -> tuple[int, str]:

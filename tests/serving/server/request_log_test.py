@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.serving.server import fakes
+from tests.serving.server.running import until
 from tfrec.serving.apis import (
     classification_pb2,
     inference_pb2,
@@ -176,6 +177,53 @@ def test_what_can_not_be_written_is_counted_and_the_log_goes_on(tmp_path, counts
         logs.log("Predict", HALF, *predict(2.0))
     assert len(records(tmp_path)) == 1
     assert counts.of == {("half", "INTERNAL"): 2, ("half", "OK"): 1}
+
+
+def test_a_full_disk_gets_one_try_in_some_seconds_and_no_empty_file(
+    tmp_path, counts, monkeypatch
+):
+    def fails(writer) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left")
+
+    flush = tf.io.TFRecordWriter.flush
+    monkeypatch.setattr(tf.io.TFRecordWriter, "flush", fails)
+    monkeypatch.setattr(request_log, "_SECONDS_WITHOUT", 3600.0)
+    with contextlib.closing(RequestLogs(tmp_path, counts)) as logs:
+        logs.configure(logging_to("log"))
+        for _ in range(3):
+            logs.log("Predict", HALF, *predict(1.0))
+    assert counts.of == {("half", "INTERNAL"): 1, ("half", "UNAVAILABLE"): 2}
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(request_log, "_SECONDS_WITHOUT", 0.0)
+    with contextlib.closing(RequestLogs(tmp_path, counts)) as logs:
+        logs.configure(logging_to("log"))
+        logs.log("Predict", HALF, *predict(1.0))
+        until(lambda: counts.of["half", "INTERNAL"] == 2)
+        monkeypatch.setattr(tf.io.TFRecordWriter, "flush", flush)
+        logs.log("Predict", HALF, *predict(2.0))
+    assert counts.of["half", "OK"] == 1
+    assert len(records(tmp_path)) == 1
+
+
+def test_files_of_a_log_that_is_configured_away_are_closed(tmp_path, counts):
+    with contextlib.closing(RequestLogs(tmp_path, counts)) as logs:
+        logs.configure(logging_to("first"))
+        logs.log("Predict", HALF, *predict(1.0))
+        until(lambda: counts.of["half", "OK"] == 1)
+        assert is_open(tmp_path)
+        logs.configure(logging_to("second"))
+        until(lambda: not is_open(tmp_path))
+        logs.log("Predict", HALF, *predict(2.0))
+    assert len(records(tmp_path)) == 2
+
+
+def is_open(folder: pathlib.Path) -> bool:
+    """Whether this process has a file below a folder open."""
+    for descriptor in pathlib.Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if descriptor.readlink().is_relative_to(folder):
+                return True
+    return False
 
 
 def test_what_waits_for_a_slow_disk_is_limited(tmp_path, counts, monkeypatch):

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import pathlib
 import random
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from tests.serving import half_plus_two
+from tests.serving.server import fakes, running
 from tests.serving.server.in_process import (
     InProcessCore,
     ask,
@@ -16,6 +19,7 @@ from tests.serving.server.in_process import (
     made_app,
     ok,
     post,
+    request,
 )
 from tfrec.serving.apis import grpc
 from tfrec.serving.errors import ServingError
@@ -27,23 +31,53 @@ TWO = "/v1/models/half_plus_two"
 UNKNOWN = "Servable not found for request"
 
 
+LABELS = {"stable": 1, "canary/new": 2}
+
+
 @pytest.fixture(scope="module")
-def documented(tmp_path_factory) -> InProcessCore:
+def root(tmp_path_factory) -> pathlib.Path:
     """Half plus three, version 123, and half plus two, versions 1 and 2 (y = x + 2)."""
     root = tmp_path_factory.mktemp("models")
-    three = half_plus_two.write(root / "three", 123, b=3.0)
-    two = half_plus_two.write(root / "two", 1)
-    plus_two = half_plus_two.write(root / "two", 2, a=1.0)
-    name = "half_plus_two"
-    return InProcessCore(
-        models={
-            "saved_model_half_plus_three": {
-                123: Servable(three, "saved_model_half_plus_three", 123)
-            },
-            name: {1: Servable(two, name, 1), 2: Servable(plus_two, name, 2)},
-        },
-        labels={name: {"stable": 1, "canary/new": 2}},
+    half_plus_two.write(root / "saved_model_half_plus_three", 123, b=3.0)
+    half_plus_two.write(root / "half_plus_two", 1)
+    half_plus_two.write(root / "half_plus_two", 2, a=1.0)
+    return root
+
+
+@pytest.fixture(scope="module")
+def core(root) -> InProcessCore:
+    """The models in this process."""
+    models = {
+        model.name: {
+            int(path.name): Servable(path, model.name, int(path.name))
+            for path in model.iterdir()
+        }
+        for model in root.iterdir()
+    }
+    return InProcessCore(models=models, labels={"half_plus_two": LABELS})
+
+
+@pytest.fixture(scope="module")
+def address(root, tmp_path_factory) -> Iterator[str]:
+    """A server of the models."""
+    config = fakes.config_of(*sorted(root.iterdir()))
+    for model in config.model_config_list.config:
+        model.model_version_policy.all.SetInParent()
+    config.model_config_list.config[0].version_labels.update(LABELS)
+    folder = tmp_path_factory.mktemp("server")
+    (folder / "models.config").write_text(str(config))
+    flags = (
+        f"--model_config_file={folder / 'models.config'}",
+        "--allow_version_labels_for_unavailable_models",
     )
+    with running.running(folder, *flags, rest=True) as server:
+        yield server.rest_address
+
+
+@pytest.fixture(params=["core", "address"])
+def documented(request) -> InProcessCore | str:
+    """The same in this process and over HTTP."""
+    return request.getfixturevalue(request.param)
 
 
 def test_documented_status(documented):
@@ -127,7 +161,7 @@ def test_versions_and_labels(documented, path, y):
     assert metadata["model_spec"]["version"] == versions[y]
     states = ok(get(documented, url))["model_version_status"]
     shown = [state["version"] for state in states]
-    assert shown == ([versions[y]] if path else ["1", "2"])
+    assert shown == ([versions[y]] if path else ["2", "1"])
 
 
 def test_examples_with_context(documented):
@@ -173,7 +207,7 @@ def test_metadata(documented):
     ],
 )
 def test_malformed_requests(documented, method, target):
-    answer = ask(made_app(documented), method, target)
+    answer = request(documented, method, target)
     assert error(answer) == (400, f"Malformed request: {method} {target}")
 
 
@@ -189,7 +223,6 @@ def test_malformed_requests(documented, method, target):
         ("/v1/models/a%2Fb%21", (404, "Could not find any versions of model a/b!")),
         ("/", (404, "Not Found")),
         ("/v2/models/m", (404, "Not Found")),
-        (rest.METRICS_PATH, (404, "Not Found")),
     ],
 )
 def test_refused_paths(documented, path, expected):
@@ -257,11 +290,24 @@ def test_defects_are_answered_in_json():
     assert error(answer) == (500, "Internal error")
 
 
-def test_metrics(documented):
-    app = made_app(documented, metrics=lambda: b"requests 3\n")
-    answer = ask(app, "GET", rest.METRICS_PATH)
-    assert (answer.status_code, answer.content) == (200, b"requests 3\n")
-    assert answer.headers["content-type"].startswith("text/plain")
+def test_metrics(address):
+    model = "half_plus_two"
+    line = f':tensorflow:serving:request_count{{model_name="{model}",status="OK"}} '
+
+    def count() -> float:
+        answer = get(address, rest.METRICS_PATH)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/plain")
+        found = [v for v in answer.text.splitlines() if v.startswith(line)]
+        return float(found[0].removeprefix(line)) if found else 0.0
+
+    before = count()
+    ok(post(address, f"{TWO}:predict", '{"inputs": [1.0]}'))
+    assert count() == before + 1
+
+
+def test_metrics_of_a_server_that_has_none(core):
+    assert error(get(core, rest.METRICS_PATH)) == (404, "Not Found")
 
 
 def mutated(body: bytes, seeded: random.Random) -> bytes:
@@ -276,7 +322,7 @@ def mutated(body: bytes, seeded: random.Random) -> bytes:
     return body
 
 
-def test_mutated_requests_are_answered_and_nothing_fails(documented):
+def test_mutated_requests_are_answered_and_nothing_fails(core):
     seeded = random.Random(11)
     bodies = {
         "predict": b'{"signature_name": "serving_default", "instances": [{"x": 1.5}]}',
@@ -286,7 +332,7 @@ def test_mutated_requests_are_answered_and_nothing_fails(documented):
     }
 
     async def asked() -> list[int]:
-        app = httpx.ASGITransport(made_app(documented))
+        app = httpx.ASGITransport(made_app(core))
         async with httpx.AsyncClient(transport=app, base_url="http://a") as client:
             statuses = []
             for _ in range(1_500):

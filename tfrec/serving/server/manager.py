@@ -9,6 +9,8 @@ import os
 import pathlib
 from collections.abc import Collection, Mapping
 
+from absl import logging
+
 from tfrec.serving.apis import grpc
 from tfrec.serving.errors import ServingError
 from tfrec.serving.server.config import LoadConfig
@@ -92,11 +94,11 @@ class Manager:
             for name in names
         )
 
-    async def change(self) -> None:
-        """Waits for the next change of any version."""
+    def change(self) -> asyncio.Future[None]:
+        """Is done at the next change of any version after this call."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
-        await waiter
+        return waiter
 
     async def wait_for(self, names: Collection[str]) -> None:
         """Waits until each of the models has an available version.
@@ -121,7 +123,10 @@ class Manager:
         for version in lives:
             if version.state is not State.END:
                 version.release()
-        await asyncio.gather(*(version.ended() for version in lives))
+        ended = (version.ended() for version in lives)
+        for problem in await asyncio.gather(*ended, return_exceptions=True):
+            if problem is not None:
+                logging.error("A version did not end as it should: %r", problem)
 
     def _failure(self, name: str) -> str | None:
         model = self._models.get(name, _Model())

@@ -2,7 +2,9 @@
 
 A thread writes them, so that a slow disk holds up no request. Each record is handed to
 the system whole before the next one: a server that is killed leaves whole records, and
-at most one that breaks off at the end of a file. Every start begins a file.
+at most one that breaks off at the end of a file. Every start begins a file. A file that
+can't be written is left, and for some seconds its model's samples are dropped: a full
+disk makes neither a file nor a line of the server's log for each of them.
 """
 
 import contextlib
@@ -15,7 +17,7 @@ import queue
 import random
 import threading
 import time
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 from absl import logging
@@ -35,6 +37,10 @@ _FIELDS = {
 _TAGS = ("serve",)
 _MOST_WAITING_BYTES = 64 << 20
 _MOST_FILE_BYTES = 256 << 20
+_SECONDS_WITHOUT = 10.0  # after a failure
+
+
+_Prefixes: TypeAlias = frozenset[pathlib.Path]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +78,8 @@ class RequestLogs:
     def __init__(self, folder: pathlib.Path | None, metrics: Metrics):
         self._folder, self._metrics = folder, metrics
         self._targets: dict[str, _Target] = {}
-        self._waiting: queue.SimpleQueue[_Sample | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Sample | _Prefixes | None]
+        self._waiting = queue.SimpleQueue()
         self._waiting_bytes = 0
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -90,6 +97,9 @@ class RequestLogs:
         if self._targets and self._thread is None:
             self._thread = threading.Thread(target=self._write_all, name="request-log")
             self._thread.start()
+        if self._thread is not None:
+            prefixes = frozenset(target.prefix for target in self._targets.values())
+            self._waiting.put(prefixes)
 
     def log(
         self, method: str, version_id: VersionId, request: bytes, response: bytes
@@ -126,49 +136,95 @@ class RequestLogs:
 
     def _write_all(self) -> None:
         with contextlib.closing(_Files()) as files:
-            while (sample := self._waiting.get()) is not None:
-                try:
-                    files.write(sample.target.prefix, _record(sample))
-                    status = grpc.StatusCode.OK.name
-                except (OSError, message.Error, tf.errors.OpError) as error:
-                    logging.error("A request can't be logged: %s", error)
-                    status = grpc.StatusCode.INTERNAL.name
-                self._count(sample.version_id.name, status)
-                with self._lock:
-                    self._waiting_bytes -= sample.num_bytes
+            while (item := self._waiting.get()) is not None:
+                if isinstance(item, frozenset):
+                    files.keep(item)
+                else:
+                    self._write(files, item)
+
+    def _write(self, files: "_Files", sample: _Sample) -> None:
+        prefix = sample.target.prefix
+        status = grpc.StatusCode.UNAVAILABLE
+        if files.accepts(prefix):
+            try:
+                files.write(prefix, _record(sample))
+                status = grpc.StatusCode.OK
+            except (OSError, message.Error, tf.errors.OpError) as error:
+                logging.error("A request can't be logged: %s", error)
+                status = grpc.StatusCode.INTERNAL
+        self._count(sample.version_id.name, status.name)
+        with self._lock:
+            self._waiting_bytes -= sample.num_bytes
+
+
+@dataclasses.dataclass
+class _File:
+    """A file that is written.
+
+    Attributes:
+        path: of it.
+        num_bytes: of the records in it.
+    """
+
+    path: pathlib.Path
+    num_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        self.writer = tf.io.TFRecordWriter(str(self.path))
 
 
 class _Files:
     """Open files by their prefix; one that is full, or that failed, is left."""
 
     def __init__(self) -> None:
-        self._writers: dict[pathlib.Path, tf.io.TFRecordWriter] = {}
-        self._sizes: dict[pathlib.Path, int] = {}
+        self._files: dict[pathlib.Path, _File] = {}
+        self._retries: dict[pathlib.Path, float] = {}
         self._numbers = itertools.count()
+
+    def accepts(self, prefix: pathlib.Path) -> bool:
+        """False for some seconds after a failure."""
+        return time.monotonic() >= self._retries.get(prefix, 0.0)
 
     def write(self, prefix: pathlib.Path, record: bytes) -> None:
         """Raises: OSError or tf.errors.OpError: the file can't be written."""
-        if self._sizes.get(prefix, 0) > _MOST_FILE_BYTES:
-            self._writers.pop(prefix).close()
-        if prefix not in self._writers:
-            self._writers[prefix], self._sizes[prefix] = self._open(prefix), 0
         try:
-            self._writers[prefix].write(record)
-            self._writers[prefix].flush()
-        except tf.errors.OpError:
-            del self._writers[prefix]
+            file = self._files.get(prefix)
+            if file is not None and file.num_bytes > _MOST_FILE_BYTES:
+                self._files.pop(prefix).writer.close()
+                file = None
+            if file is None:
+                file = self._files[prefix] = _File(self._path(prefix))
+            file.writer.write(record)
+            file.writer.flush()
+            file.num_bytes += len(record)
+        except (OSError, tf.errors.OpError):
+            self._retries[prefix] = time.monotonic() + _SECONDS_WITHOUT
+            self._leave(prefix)
             raise
-        self._sizes[prefix] += len(record)
+
+    def keep(self, prefixes: _Prefixes) -> None:
+        """Closes the files of all other prefixes."""
+        for prefix in self._files.keys() - prefixes:
+            self._leave(prefix)
 
     def close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
+        self.keep(frozenset())
 
-    def _open(self, prefix: pathlib.Path) -> tf.io.TFRecordWriter:
+    def _leave(self, prefix: pathlib.Path) -> None:
+        """Closes a file, and removes it if no record is whole in it."""
+        file = self._files.pop(prefix, None)
+        if file is None:
+            return
+        with contextlib.suppress(tf.errors.OpError):  # it failed before, or now
+            file.writer.close()
+        if not file.num_bytes:
+            file.path.unlink(missing_ok=True)
+
+    def _path(self, prefix: pathlib.Path) -> pathlib.Path:
         prefix.parent.mkdir(parents=True, exist_ok=True)
         now = datetime.datetime.now(datetime.timezone.utc)
         name = f"{now:%Y%m%d-%H%M%S-%f}-{os.getpid()}-{next(self._numbers)}.tfrecord"
-        return tf.io.TFRecordWriter(f"{prefix}-{name}")
+        return prefix.with_name(f"{prefix.name}-{name}")
 
 
 def _record(sample: _Sample) -> bytes:

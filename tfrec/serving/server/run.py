@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from tfrec.serving.server import ports
+from tfrec.serving.server import ports, tls
 from tfrec.serving.server.config import ServerConfig
 from tfrec.serving.server.manager import Manager
 from tfrec.serving.server.metrics import Metrics
@@ -23,6 +23,8 @@ async def serve(config: ServerConfig, tell: Callable[[str], None]) -> None:
     """
     for flag in ("port", "rest_api_port"):
         ports.bound(flag, config.host, getattr(config, flag)).close()
+    ssl_config = config.ssl_config_file
+    credentials = None if ssl_config is None else tls.credentials(ssl_config)
     stopped = _signalled()
     metrics = Metrics()
     workers = Workers(config.workers)
@@ -37,7 +39,7 @@ async def serve(config: ServerConfig, tell: Callable[[str], None]) -> None:
         # Imports TensorFlow, for its messages, while the workers load.
         from tfrec.serving.server.front import Front
 
-        front = Front(config, models, metrics)
+        front = Front(config, models, metrics, credentials)
         if config.file_system_poll_wait_seconds > 0:
             looks = models.keep_looking(config.file_system_poll_wait_seconds)
             tasks.append(asyncio.create_task(looks))
@@ -56,8 +58,10 @@ async def serve(config: ServerConfig, tell: Callable[[str], None]) -> None:
         await _cancel(tasks)
         if front is not None:
             await front.stop()
-        await manager.stop()
-        workers.close()
+        try:
+            await manager.stop()
+        finally:
+            workers.close()
 
 
 def _signalled() -> asyncio.Event:
