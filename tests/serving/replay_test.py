@@ -133,6 +133,7 @@ def test_at_most_a_thousand(signatures):
     assert len(found.records) == 1000
     assert sizes(found.records)[:4] == [2000, 1099, 50, 1]
     assert found.num_shapes == 1099
+    assert found.num_beyond == 100
 
 
 def test_what_the_model_can_not_answer_is_left_out(signatures):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -14,6 +13,7 @@ from tfrec import ops
 from tfrec.serving import allow_list
 from tfrec.serving.apis import get_model_metadata_pb2, grpc
 from tfrec.serving.errors import ServingError
+from tfrec.serving.saved_model import ops_of
 from tfrec.serving.signature import Signature, from_tensorflow
 
 FILE_NAME = "saved_model.pb"
@@ -55,7 +55,7 @@ def load(folder: pathlib.Path, allow_all_ops: bool = False) -> Loaded:
     graph = _read(folder)
     if not allow_all_ops:
         allow_list.check(folder)
-    if any(op.startswith(_OUR_OPS) for op in _ops(graph)):
+    if any(op.startswith(_OUR_OPS) for op in ops_of(graph.graph_def)):
         try:
             ops.load_library()
         except ImportError as error:
@@ -105,13 +105,6 @@ def _read(folder: pathlib.Path) -> MetaGraphDef:
     tags = [list(graph.meta_info_def.tags) for graph in saved.meta_graphs]
     message = f"`{path}` must have a graph with the tag {_TAG!r}. Received: {tags}"
     raise ServingError(grpc.StatusCode.NOT_FOUND, message)
-
-
-def _ops(graph: MetaGraphDef) -> Iterator[str]:
-    """The ops of a graph and its functions."""
-    functions = [function.node_def for function in graph.graph_def.library.function]
-    for nodes in [graph.graph_def.node, *functions]:
-        yield from (node.op for node in nodes)
 
 
 def _load(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:

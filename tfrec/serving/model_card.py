@@ -7,13 +7,14 @@ is read from the SavedModel that was written, not from what its writer meant to 
 import dataclasses
 import json
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tfrec import __version__, artifacts
+from tfrec.serving.saved_model import ops_of
 
 PATH = pathlib.PurePosixPath("assets.extra", "tfrec.json")
 FORMAT = 1
@@ -83,7 +84,7 @@ def _facts(folder: pathlib.Path) -> dict[str, Any]:
     """What the SavedModel itself tells."""
     text = (folder / "saved_model.pb").read_bytes()
     (graph,) = saved_model_pb2.SavedModel.FromString(text).meta_graphs
-    ops = sorted({op for op in _ops(graph.graph_def) if op.startswith(_OP_PREFIX)})
+    ops = sorted({op for op in ops_of(graph.graph_def) if op.startswith(_OP_PREFIX)})
     functions = graph.graph_def.library.function
     return {
         "versions": {"tensorflow": tf.__version__, "tfrec": __version__},
@@ -98,12 +99,6 @@ def _facts(folder: pathlib.Path) -> dict[str, Any]:
             if not name.startswith("__")
         },
     }
-
-
-def _ops(graph_def: Any) -> Iterator[str]:
-    yield from (node.op for node in graph_def.node)
-    for function in graph_def.library.function:
-        yield from (node.op for node in function.node_def)
 
 
 def _tensors(infos: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

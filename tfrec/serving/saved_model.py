@@ -1,10 +1,11 @@
-"""Saving functions as the signatures of a SavedModel."""
+"""Saving functions as the signatures of a SavedModel, and what is in its graph."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.core.framework.graph_pb2 import GraphDef
 
 
 def save_signatures(
@@ -24,3 +25,10 @@ def save_signatures(
     used = {id(v): v for f in signatures.values() for v in f.variables}
     root.used = list(used.values())
     tf.saved_model.save(root, str(folder), signatures=dict(signatures))
+
+
+def ops_of(graph: GraphDef) -> Iterator[str]:
+    """The op of each node of a graph and of its functions."""
+    functions = (function.node_def for function in graph.library.function)
+    for nodes in (graph.node, *functions):
+        yield from (node.op for node in nodes)

@@ -63,6 +63,11 @@ def _report(found: Selection, num_there: int) -> None:
     print(f"Read {found.num_read:,} requests of {found.num_shapes:,} shapes.")
     for reason, count in found.misfits.items():
         print(f"Left out {count:,}: {reason}.")
+    if found.num_beyond:
+        print(
+            f"Left out {found.num_beyond:,} shapes, the least frequent: a version may "
+            f"have {warmup.MAX_RECORDS:,} warm-up records."
+        )
     if num_there:
         print(f"Kept the {num_there} warm-up records of that version.")
 

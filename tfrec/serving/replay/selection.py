@@ -24,12 +24,14 @@ class Selection:
         num_read: records of the log.
         num_shapes: different ones among those that fit.
         misfits: how many of the log can't be replayed, by the reason.
+        num_beyond: shapes that are left out, as the records would be too many.
     """
 
     records: list[prediction_log_pb2.PredictionLog]
     num_read: int
     num_shapes: int
     misfits: Mapping[str, int]
+    num_beyond: int
 
 
 def select(
@@ -70,7 +72,13 @@ def select(
         raise ValueError(f"The log must be of one model. Received: {sorted(models)}")
     records = [_bare(record) for record in there]
     records += [first[s] for s, _ in counts.most_common() if s not in kept]
-    return Selection(records[:MAX_RECORDS], num_read, len(counts), dict(misfits))
+    return Selection(
+        records[:MAX_RECORDS],
+        num_read,
+        len(counts),
+        dict(misfits),
+        max(0, len(records) - MAX_RECORDS),
+    )
 
 
 def _request(record: prediction_log_pb2.PredictionLog) -> Any:
