@@ -42,7 +42,7 @@ demo: build  ## Train, index, evaluate and export NANN on MovieLens 100K.
 serve: build  ## Serve the last exports of NANN and PDN below runs/, and ask them.
 	TF_CPP_MIN_LOG_LEVEL=2 $(RUN) -m experiments.serving.serve_demo
 
-soak: build  ## Eight clients for ten minutes: the server's memory and latency.
+soak: build  ## Minutes of load, new versions, changed requests: memory and latency.
 	TF_CPP_MIN_LOG_LEVEL=2 $(RUN) -m experiments.serving.soak
 
 bench-serving: build  ## What gRPC and REST add to a call of the SavedModel.

@@ -12,11 +12,15 @@ import json
 import os
 import pathlib
 import platform
+import shlex
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
+
+from absl import flags
 
 from experiments.pdn import results_benchmark as pdn_benchmark
 from experiments.pdn import results_page as pdn_page
@@ -52,6 +56,18 @@ def environment() -> dict[str, Any]:
         "machine": {"cores": os.cpu_count(), "processor": platform.machine()},
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def command(module: str) -> str:
+    """How the running program was started: its module, and flags off their defaults.
+
+    Args:
+        module: after `python -m`.
+    """
+    own = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
+    changed = (flag for flag in own if flag.value != flag.default)
+    given = [flag.serialize() for flag in changed if flag.name != "output_dir"]
+    return shlex.join(["python", "-m", module, *given])
 
 
 def _git(*arguments: str) -> str:

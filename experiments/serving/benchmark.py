@@ -22,7 +22,7 @@ import tensorflow as tf
 from absl import app, flags, logging
 from rich.console import Console
 
-from experiments.results import environment
+from experiments.results import command, environment
 from experiments.serving import (
     figures,
     latest,
@@ -104,7 +104,7 @@ def measure(export: latest.Export) -> dict[str, Any]:
         loaded = throughput(server, requests)
     return {
         "benchmark": "serving",
-        "command": "python -m experiments.serving.benchmark",
+        "command": command("experiments.serving.benchmark"),
         "config": {name: FLAGS[name].value for name in _CONFIG},
         "export": "synthetic" if _EXPORT.value is None else export.dataset,
         "environment": environment(),

@@ -57,12 +57,11 @@ def benchmark(record: Record) -> list[Figure]:
 def soak(record: Record) -> list[Figure]:
     """The figures of `experiments.serving.soak`."""
     loaded, changed = record["load"], record["changed_requests"]
-    errors = sum(error["count"] for error in loaded["errors"].values())
     slower = loaded["p50"]
     figures = [
         Figure("answers", f"{loaded['answered']:,}"),
         Figure("answers a second", f"{loaded['throughput']:,.0f}"),
-        Figure("failed requests", f"{errors:,}", "0", errors == 0),
+        _failed("failed requests", loaded),
         _growth("memory growth", loaded["memory_growth"]),
         Figure(
             "p50, last fifth over first",
@@ -72,17 +71,20 @@ def soak(record: Record) -> list[Figure]:
         ),
         Figure("p99, last fifth over first", f"{loaded['p99']:.2f} x"),
     ]
-    if wanted := record["config"]["swaps"]:
-        come = loaded["swaps"]
-        figures.append(
-            Figure("versions swapped in", f"{come}", f"{wanted}", come == wanted)
-        )
+    if swapped := record["swaps"]:
+        come, wanted = swapped["swaps"], record["config"]["swaps"]
+        figures += [
+            Figure("versions swapped in", f"{come}", f"{wanted}", come == wanted),
+            Figure("answers meanwhile", f"{swapped['answered']:,}"),
+            _failed("failed requests meanwhile", swapped),
+            _growth("memory growth by them", swapped["memory_growth"]),
+        ]
     if changed:
         wrong = len(changed["wrong"])
         figures += [
             Figure("requests changed at random", f"{changed['requests']:,}"),
             Figure("wrong answers to them", f"{wrong}", "0", wrong == 0),
-            _growth("memory growth meanwhile", changed["memory_growth"]),
+            _growth("memory growth by these", changed["memory_growth"]),
         ]
     return figures
 
@@ -94,6 +96,11 @@ def table(title: str, figures: Iterable[Figure]) -> Table:
         mark = "" if figure.is_met else " (missed)"
         shown.add_row(figure.name, figure.measured + mark, figure.target)
     return shown
+
+
+def _failed(name: str, loaded: Record) -> Figure:
+    count = sum(error["count"] for error in loaded["errors"].values())
+    return Figure(name, f"{count:,}", "0", count == 0)
 
 
 def _growth(name: str, value: float) -> Figure:

@@ -1,7 +1,8 @@
 """Sends a server requests that were changed at random, and watches what it makes of it.
 
 What is wrong with a request is the client's fault: every answer must say so by its
-code, and valid requests between them must be answered as at first.
+code. A change that leaves a request valid must have an answer of whole tensors, the
+same when it is asked again; and valid requests between them are answered as at first.
 """
 
 import collections
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from experiments.serving import mutations
 from experiments.serving.server_process import Server
@@ -134,14 +136,15 @@ class Fuzzer:
             sent = mutations.mutated_bytes(valid.SerializeToString(), self._rng)
         if kind == "method":
             method = self._rng.choice(_METHODS)
+        call = channel.unary_unary(method)
         try:
-            answer = channel.unary_unary(method)(sent, timeout=_SECONDS)
+            answer = call(sent, timeout=_SECONDS)
             code, message = "OK", ""
             if method.endswith("/Predict"):
-                predict_pb2.PredictResponse.FromString(answer)
+                message = _fault(answer, call(sent, timeout=_SECONDS))
         except grpc.RpcError as error:
             code, message = error.code().name, error.details() or ""
-        is_right = code in CLIENTS_FAULT and (code == "OK" or bool(message))
+        is_right = code in CLIENTS_FAULT and (code == "OK") == (not message)
         self.report.add(f"grpc {kind} {method}", code, is_right, message, sent)
 
     def _rest(self, channel: grpc.Channel) -> None:
@@ -164,6 +167,9 @@ class Fuzzer:
         is_right = status < 500 or status == 501
         if status >= 400 and method != "HEAD":
             is_right = is_right and _is_error(answer)
+        if status == 200 and method == "POST":
+            again = self._http(method, path, body)
+            is_right = is_right and again == (status, answer)
         message = answer.decode(errors="replace")
         sent = (method, path, body)
         self.report.add(f"rest {kind}", str(status), is_right, message, sent)
@@ -205,6 +211,19 @@ class Fuzzer:
 def _document(inputs: Inputs) -> dict[str, Any]:
     columns = {name: value.tolist() for name, value in inputs.items()}
     return {"signature_name": SIGNATURE, "inputs": columns}
+
+
+def _fault(answer: bytes, again: bytes) -> str:
+    """What is wrong with a PredictResponse and its repetition; empty: nothing."""
+    response = predict_pb2.PredictResponse.FromString(answer)
+    if response != predict_pb2.PredictResponse.FromString(again):
+        return "asked again, it is answered otherwise"
+    try:
+        for tensor in response.outputs.values():
+            tf.make_ndarray(tensor)
+    except (TypeError, ValueError) as error:
+        return f"an output is no tensor: {error}"
+    return "" if response.outputs else "no outputs"
 
 
 def _is_error(body: bytes) -> bool:

@@ -45,7 +45,8 @@ def _soak(record: Record) -> list[str]:
         f"{config['clients']} clients ask NANN and PDN without a pause for "
         f"{config['minutes']:g} minutes. Memory is what",
         "all processes of the server have allocated, after the warm-up: the median of",
-        "the last fifth of the time over that of the first.",
+        "the last fifth of the time over that of the first. New versions are copies of",
+        "NANN's, one after the other, under the same load.",
         "",
         *_table(figures.soak(record)),
     ]

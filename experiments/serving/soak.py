@@ -2,18 +2,17 @@
 
     python -m experiments.serving.soak --minutes=10
 
-serves NANN and PDN to eight clients at once, without a pause, then sends 20,000
-requests that were changed at random. Memory is that of all processes of the server.
-With `--swaps=20` a new version of NANN comes 20 times meanwhile. Models are untrained,
-or the exports that are named. The record is kept: `python -m experiments.results`
-shows it.
+serves NANN and PDN to eight clients at once, without a pause; goes on so while 20 new
+versions of NANN are swapped in; then sends 20,000 requests that were changed at random.
+Memory is that of all processes of the server. Models are untrained, or the exports that
+are named. The record is kept: `python -m experiments.results` shows it.
 """
 
 import pathlib
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import rich.progress
@@ -21,16 +20,17 @@ import tensorflow as tf
 from absl import app, flags, logging
 from rich.console import Console
 
-from experiments.results import environment
+from experiments.results import command, environment
 from experiments.serving import (
     figures,
     fuzz,
     latest,
+    memory,
     server_process,
     synthetic_exports,
 )
 from experiments.serving.server_process import Server
-from experiments.serving.watch import Watch, growth, latency_change
+from experiments.serving.watch import Swaps, Watch, growth, latency_change
 from tfrec import artifacts
 from tfrec.nann.config import WalkConfig
 from tfrec.serving import Client
@@ -44,12 +44,14 @@ FLAGS = flags.FLAGS
 _SIGNATURE = "retrieve"
 _WALK = WalkConfig(ef=(50, 100, 200), steps=(1, 1, 2))
 _REQUESTS_A_MODEL = 500
+_SECONDS_A_SWAP = 120.0  # at most
+_TIMEOUT = 60.0
 _FUZZ_WARMUP = 0.2  # of the changed requests, before memory is first looked at
 
 _MINUTES = flags.DEFINE_float("minutes", 10.0, "Of load, after the warm-up.")
 _WARMUP = flags.DEFINE_float("warmup_seconds", 60.0, "Of load, not measured.")
 _CLIENTS = flags.DEFINE_integer("clients", 8, "At once.", 1)
-_SWAPS = flags.DEFINE_integer("swaps", 0, "New versions of NANN meanwhile.", 0)
+_SWAPS = flags.DEFINE_integer("swaps", 20, "New versions under load; 0: none.", 0)
 _FUZZ = flags.DEFINE_integer("fuzz_requests", 20_000, "Changed requests; 0: none.", 0)
 _NUM_ITEMS = flags.DEFINE_integer("num_items", 20_000, "N, of untrained models.")
 _EXPORTS = {
@@ -94,42 +96,81 @@ def requests(
 
 
 def load(
-    server: Server,
-    roots: Mapping[str, pathlib.Path],
-    sent: Mapping[str, Sequence[predict_pb2.PredictRequest]],
-    console: Console,
+    server: Server, sent: Iterable[Sequence[predict_pb2.PredictRequest]]
 ) -> dict[str, Any]:
     """Minutes of load: memory and latency at their beginning and at their end."""
     seconds = 60 * _MINUTES.value
     config = LoadConfig(
-        _CLIENTS.value, seconds=seconds, warmup_seconds=_WARMUP.value, timeout=60.0
+        _CLIENTS.value, seconds=seconds, warmup_seconds=_WARMUP.value, timeout=_TIMEOUT
     )
-    mixed = [one for pair in zip(*sent.values(), strict=True) for one in pair]
-    channel = ChannelConfig(server.address, retries=NO_RETRIES)
-    watch = Watch(server, ("nann", roots["nann"]), seconds, _SWAPS.value)
-    with rich.progress.Progress(console=console) as progress:
+    watch = Watch(server)
+    with rich.progress.Progress() as progress:
         task = progress.add_task("load", total=seconds)
 
         def look(now: float, samples: object) -> None:
             watch.look(now)
             progress.update(task, completed=max(0.0, now))
 
-        samples = generator.run(channel, mixed, config, threading.Event(), look)
-    summary = samples.summary()
+        summary = _ask(server, sent, config, threading.Event(), look)
     windows = summary.pop("windows")
     return {
         **summary,
-        "swaps": watch.num_swaps,
         "memory_mb": watch.memory,
-        "memory_growth": growth([megabytes for _, megabytes in watch.memory]),
+        "memory_growth": growth(watch.megabytes),
         **latency_change(windows),
     }
 
 
-def send_changed(
+def swap(
     server: Server,
-    sent: Mapping[str, Sequence[predict_pb2.PredictRequest]],
-    console: Console,
+    root: pathlib.Path,
+    sent: Iterable[Sequence[predict_pb2.PredictRequest]],
+) -> dict[str, Any]:
+    """The same load while versions of NANN come and go; memory before and after."""
+    count = _SWAPS.value
+    config = LoadConfig(
+        _CLIENTS.value,
+        seconds=count * _SECONDS_A_SWAP,
+        warmup_seconds=0.0,
+        timeout=_TIMEOUT,
+    )
+    swaps, over = Swaps(server, "nann", root, count), threading.Event()
+    before = memory.total(server.process.pid)
+    with rich.progress.Progress() as progress:
+        task = progress.add_task("new versions", total=count)
+
+        def look(now: float, samples: object) -> None:
+            swaps.look()
+            progress.update(task, completed=swaps.num_served)
+            if swaps.is_over:
+                over.set()
+
+        summary = _ask(server, sent, config, over, look)
+    del summary["windows"]
+    after = memory.total(server.process.pid)
+    return {
+        **summary,
+        "swaps": swaps.num_served,
+        "memory_mb": [round(before, 1), round(after, 1)],
+        "memory_growth": after / before - 1,
+    }
+
+
+def _ask(
+    server: Server,
+    sent: Iterable[Sequence[predict_pb2.PredictRequest]],
+    config: LoadConfig,
+    stop: threading.Event,
+    look: Callable[[float, object], None],
+) -> dict[str, Any]:
+    """Sends the requests of all models in turns; the summary of the answers."""
+    mixed = [one for several in zip(*sent, strict=True) for one in several]
+    channel = ChannelConfig(server.address, retries=NO_RETRIES)
+    return generator.run(channel, mixed, config, stop, look).summary()
+
+
+def send_changed(
+    server: Server, sent: Mapping[str, Sequence[predict_pb2.PredictRequest]]
 ) -> dict[str, Any]:
     """Requests that were changed at random: their answers, memory, wrong ones."""
     valid = {
@@ -138,7 +179,7 @@ def send_changed(
     }
     fuzzer = fuzz.Fuzzer(server, valid, _SEED.value)
     watch = Watch(server)
-    with rich.progress.Progress(console=console) as progress:
+    with rich.progress.Progress() as progress:
         task = progress.add_task("changed requests", total=_FUZZ.value)
 
         def look(done: int) -> None:
@@ -151,7 +192,7 @@ def send_changed(
         "requests": report.requests,
         "answers": dict(sorted(report.counts.items())),
         "wrong": report.failures,
-        "memory_growth": growth([megabytes for _, megabytes in watch.memory]),
+        "memory_growth": growth(watch.megabytes),
     }
 
 
@@ -165,14 +206,17 @@ def main(arguments: Sequence[str]) -> None:
         roots = exports(pathlib.Path(folder))
         with server_process.running(roots) as server:
             sent = requests(server, list(roots))
+            asked = sent.values()
+            loaded = load(server, asked)
+            swapped = swap(server, roots["nann"], asked) if _SWAPS.value else None
+            changed = send_changed(server, sent) if _FUZZ.value else None
             record = {
                 "benchmark": "soak",
-                "command": "python -m experiments.serving.soak",
+                "command": command("experiments.serving.soak"),
                 "config": {name: FLAGS[name].value for name in _CONFIG},
-                "load": load(server, roots, sent, console),
-                "changed_requests": (
-                    send_changed(server, sent, console) if _FUZZ.value else None
-                ),
+                "load": loaded,
+                "swaps": swapped,
+                "changed_requests": changed,
                 "environment": environment(),
             }
     found = figures.soak(record)

@@ -1,4 +1,4 @@
-"""Looks at a server while it is loaded: memory, and new versions now and then."""
+"""Looks at a server while it is loaded, and brings it new versions."""
 
 import pathlib
 import statistics
@@ -12,40 +12,28 @@ from tfrec.serving import Client, warmup
 from tfrec.serving.replay import folder as replay_folder
 
 _SECONDS_BETWEEN_LOOKS = 1.0
-_SHARE_WITH_SWAPS = 0.6  # of the time; memory is compared when all is loaded
 _PARTS = 5  # the first of so many is compared with the last
 
 
 class Watch:
-    """What a server takes, and versions that come while it is asked.
+    """The memory of a server, looked at while it is loaded.
 
     Args:
         server: it.
-        swapped: name and root of a model that gets new versions: copies of the latest.
-        seconds: that are measured; the new versions come in the first part of them, in
-            equal distances, each when the one before it is served.
-        swaps: how many.
 
     Attributes:
         memory: `(when, MiB of all processes)` at each look, from 0 on.
-        num_swaps: versions that came and were served.
     """
 
-    def __init__(
-        self,
-        server: Server,
-        swapped: tuple[str, pathlib.Path] | None = None,
-        seconds: float = 0.0,
-        swaps: int = 0,
-    ):
+    def __init__(self, server: Server):
         self._server = server
-        self._swapped = swapped
-        share = seconds * _SHARE_WITH_SWAPS
-        self._due = [share * number / swaps for number in range(swaps)]
-        self._coming: int | None = None
         self._last_look = -float("inf")
         self.memory: list[tuple[float, float]] = []
-        self.num_swaps = 0
+
+    @property
+    def megabytes(self) -> list[float]:
+        """The sizes of `memory`."""
+        return [size for _, size in self.memory]
 
     def look(self, now: float) -> None:
         """Is called often; `now` is negative during a warm-up."""
@@ -55,27 +43,53 @@ class Watch:
         self._last_look = time.monotonic()
         size = memory.total(self._server.process.pid)
         self.memory.append((round(now, 1), round(size, 1)))
-        if self._swapped is not None:
-            self._swap(now, *self._swapped)
 
-    def _swap(self, now: float, model: str, root: pathlib.Path) -> None:
+
+class Swaps:
+    """New versions of a model, each when the one before it is served.
+
+    Args:
+        server: serves the model.
+        model: its name.
+        root: of its versions; the new ones are copies of the latest.
+        count: how many.
+
+    Attributes:
+        num_served: versions that came and were served.
+        is_over: whether all were, and all older ones have ended.
+    """
+
+    def __init__(self, server: Server, model: str, root: pathlib.Path, count: int):
+        self._server, self._model, self._root = server, model, root
+        self._to_come = count
+        self._coming: int | None = None
+        self.num_served = 0
+        self.is_over = False
+
+    def look(self) -> None:
+        """Is called often."""
         if self._coming is not None:
             with Client(self._server.address) as client:
-                states = {v.version: v.state for v in client.status(model)}
-            if states.get(self._coming) == "AVAILABLE":
-                self.num_swaps += 1
-                self._coming = None
-        if self._coming is None and self._due and now >= self._due[0]:
-            self._due.pop(0)
-            version = artifacts.latest_version(root)
-            records = list(warmup.read(version))
-            self._coming = int(replay_folder.copy_with_records(version, records).name)
+                states = {v.version: v.state for v in client.status(self._model)}
+            if states.pop(self._coming, None) != "AVAILABLE":
+                return
+            if set(states.values()) != {"END"}:
+                return
+            self.num_served += 1
+            self._coming = None
+        if not self._to_come:
+            self.is_over = True
+            return
+        self._to_come -= 1
+        version = artifacts.latest_version(self._root)
+        records = list(warmup.read(version))
+        self._coming = int(replay_folder.copy_with_records(version, records).name)
 
 
 def growth(values: Sequence[float]) -> float:
     """The median of the last fifth over that of the first, less 1."""
     first, last = _ends(values)
-    return statistics.median(last) / statistics.median(first) - 1
+    return last / first - 1
 
 
 def latency_change(windows: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -91,8 +105,9 @@ def latency_change(windows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return changes
 
 
-def _ends(values: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    """The medians of the first and of the last fifth."""
     if not values:
         raise ValueError("There must be values to compare. Received: none")
     size = max(1, len(values) // _PARTS)
-    return values[:size], values[-size:]
+    return statistics.median(values[:size]), statistics.median(values[-size:])

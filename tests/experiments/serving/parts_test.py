@@ -59,7 +59,12 @@ RECORDS = {
             "memory_growth": 0.0123,
             "p50": 1.05,
             "p99": 1.4,
+        },
+        "swaps": {
             "swaps": 3,
+            "answered": 4567,
+            "errors": {},
+            "memory_growth": 0.001,
         },
         "changed_requests": {"requests": 20000, "wrong": [], "memory_growth": 0.021},
     },
@@ -84,7 +89,7 @@ def test_figures_of_the_soak():
     texts = {figure.name: figure.measured for figure in found}
     assert texts["failed requests"] == "2"
     assert texts["versions swapped in"] == "3"
-    assert missed(found) == ["failed requests", "memory growth meanwhile"]
+    assert missed(found) == ["failed requests", "memory growth by these"]
 
 
 def test_results_page():

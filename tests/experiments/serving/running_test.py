@@ -103,7 +103,7 @@ def test_benchmark(tmp_path):
 def test_soak(exports, tmp_path):
     _, out, err = run(
         *("soak", f"--output_dir={tmp_path}", *of_both(exports)),
-        *("--minutes=0.25", "--warmup_seconds=5", "--fuzz_requests=500"),
+        *("--minutes=0.25", "--warmup_seconds=5", "--swaps=2", "--fuzz_requests=500"),
     )
     assert "failed requests" in out, err[-3000:]
     record = json.loads((tmp_path / "soak.json").read_text())
@@ -113,6 +113,14 @@ def test_soak(exports, tmp_path):
     assert len(loaded["memory_mb"]) >= 5
     # A quarter of a minute after the start, memory is still being taken up.
     assert loaded["memory_growth"] < 0.1
+    typed = record["command"].split()
+    assert typed[:3] == ["python", "-m", "experiments.serving.soak"]
+    assert {"--minutes=0.25", "--swaps=2", *of_both(exports)} <= set(typed)
+    swapped = record["swaps"]
+    assert swapped["swaps"] == 2
+    assert swapped["errors"] == {}
+    assert len(swapped["versions"]) == 3
+    assert swapped["memory_growth"] < 0.1
     assert changed["requests"] == 500
     assert changed["wrong"] == []
     assert changed["memory_growth"] < 0.1
