@@ -1,6 +1,7 @@
 """Times of several things measured in one run, for their ratios."""
 
 import dataclasses
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -25,8 +26,9 @@ def interleaved_medians(
 ) -> Medians:
     """Times calls in turns.
 
-    Every round runs every call once, beginning with another one each time, so that
-    what disturbs the machine disturbs all of them alike.
+    Every round runs every call once, in an order that is drawn anew, so that what
+    disturbs the machine disturbs all of them alike, and none always follows the same
+    other one, which leaves the caches warm or cold for it.
 
     Args:
         calls: by name; a call gets the number of its round and runs to its end.
@@ -36,9 +38,9 @@ def interleaved_medians(
     names = list(calls)
     wall: dict[str, list[float]] = {name: [] for name in names}
     cpu: dict[str, list[float]] = {name: [] for name in names}
+    orders = random.Random(0)
     for round_number in range(-warmup, rounds):
-        first = round_number % len(names)
-        for name in names[first:] + names[:first]:
+        for name in orders.sample(names, len(names)):
             start, start_cpu = time.perf_counter(), time.process_time()
             calls[name](round_number)
             elapsed_cpu = time.process_time() - start_cpu

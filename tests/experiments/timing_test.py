@@ -1,16 +1,26 @@
 """Tests the order of timed calls."""
 
+import collections
+import itertools
+
 from experiments import timing
 
 
-def test_every_round_runs_every_call_and_begins_with_another():
+def test_every_round_runs_every_call_once_and_each_follows_each_other_alike():
     log = []
     calls = {name: lambda turn, n=name: log.append((turn, n)) for name in "abc"}
-    medians = timing.interleaved_medians(calls, rounds=3, warmup=1)
+    medians = timing.interleaved_medians(calls, rounds=600, warmup=1)
     assert set(medians.wall) == set(medians.cpu) == set("abc")
-    rounds = [[name for turn, name in log if turn == r] for r in (-1, 0, 1, 2)]
-    assert all(sorted(names) == ["a", "b", "c"] for names in rounds)
-    assert [names[0] for names in rounds[1:]] == ["a", "b", "c"]
+    rounds = collections.defaultdict(list)
+    for turn, name in log:
+        rounds[turn].append(name)
+    assert list(rounds) == list(range(-1, 600))
+    assert all(sorted(names) == ["a", "b", "c"] for names in rounds.values())
+    names = [name for _, name in log]
+    pairs = collections.Counter(itertools.pairwise(names))
+    for name in "abc":
+        before = [pairs[other, name] for other in "abc" if other != name]
+        assert max(before) < 1.4 * min(before)
 
 
 class _FakeClocks:
