@@ -101,8 +101,10 @@ def test_benchmark(tmp_path):
 
 
 def test_soak(exports, tmp_path):
+    synthetic_exports.nann(tmp_path / "nann", NUM_ITEMS, served_models.WALK)
+    models = (f"--nann_export={tmp_path / 'nann'}", of_both(exports)[1])
     _, out, err = run(
-        *("soak", f"--output_dir={tmp_path}", *of_both(exports)),
+        *("soak", f"--output_dir={tmp_path}", *models),
         *("--minutes=0.25", "--warmup_seconds=5", "--swaps=2", "--fuzz_requests=500"),
     )
     assert "failed requests" in out, err[-3000:]
@@ -115,7 +117,7 @@ def test_soak(exports, tmp_path):
     assert loaded["memory_growth"] < 0.1
     typed = record["command"].split()
     assert typed[:3] == ["python", "-m", "experiments.serving.soak"]
-    assert {"--minutes=0.25", "--swaps=2", *of_both(exports)} <= set(typed)
+    assert {"--minutes=0.25", "--swaps=2", *models} <= set(typed)
     swapped = record["swaps"]
     assert swapped["swaps"] == 2
     assert swapped["errors"] == {}
