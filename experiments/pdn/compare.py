@@ -1,9 +1,9 @@
 """PDN against every other model over the same users: paired t-tests.
 
-    python -m experiments.pdn.compare --runs=runs/pdn --dataset=ml-1m
+    python -m experiments.pdn.compare --dataset=ml-1m
 
-Reads `users.npz` of every finished run `<dataset>-<model>-seed<k>` below `--runs`,
-prints the tests and writes them as JSON.
+Reads every record `<dataset>-<model>-seed<k>.json` in `--results` that holds each user's
+metrics, prints the tests and writes them as JSON.
 """
 
 import pathlib
@@ -16,10 +16,12 @@ from experiments.pdn import comparison
 from experiments.pdn import settings as settings_lib
 from tfrec import artifacts
 
-_RUNS = flags.DEFINE_string("runs", "runs/pdn", "Folder of the runs' folders.")
+_RESULTS = flags.DEFINE_string(
+    "results", "experiments/pdn/results", "Copies of runs' `result.json`."
+)
 _DATASET = flags.DEFINE_enum("dataset", "ml-1m", settings_lib.DATASETS, "Data set.")
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "The record; default: `<dataset>-comparison.json` in --runs."
+    "output", None, "The record; default: `<dataset>-comparison.json` in --results."
 )
 
 
@@ -27,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
     """Compares, prints and writes."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    folder, dataset = pathlib.Path(_RUNS.value), _DATASET.value
+    folder, dataset = pathlib.Path(_RESULTS.value), _DATASET.value
     try:
         models = comparison.read_runs(folder, dataset)
         record = comparison.make_record(dataset, models)

@@ -1,4 +1,4 @@
-"""Paired tests of PDN against every other model, from the runs' per-user metrics.
+"""Paired tests of PDN against every other model, from the metrics of each user.
 
 A user's value is its mean over the model's seeds (`tfrec.evaluation.significance`).
 """
@@ -14,17 +14,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from experiments.pdn import by_user
 from experiments.pdn import settings as settings_lib
+from experiments.pdn.by_user import METRICS
 from experiments.results import environment
 from tfrec.evaluation.significance import paired_t_test
 
-# Each metric of `users.npz`, and the array that has its users.
-METRICS = {
-    "sampled_hr": "user",
-    "sampled_ndcg": "user",
-    "full_hr": "full_user",
-    "full_ndcg": "full_user",
-}
 FIRST = "pdn"
 
 
@@ -46,25 +41,26 @@ class ModelRuns:
 
 
 def read_runs(folder: pathlib.Path, dataset: str) -> dict[str, ModelRuns]:
-    """Every finished run of a data set, by model.
+    """Every kept record of a data set that has its users' metrics, by model.
 
     Raises: ValueError: runs of a model differ in setting or users, or runs in data.
     """
     found: dict[str, list[tuple[dict, dict]]] = {}
-    pattern = re.compile(rf"{re.escape(dataset)}-(?P<model>.+)-seed\d+")
-    for path in sorted(folder.glob(f"{dataset}-*-seed*")):
+    pattern = re.compile(rf"{re.escape(dataset)}-(?P<model>.+)-seed\d+\.json")
+    for path in sorted(folder.glob(f"{dataset}-*-seed*.json")):
         named = pattern.fullmatch(path.name)
-        record, arrays = path / "result.json", path / "users.npz"
-        if named is None or not record.is_file() or not arrays.is_file():
+        if named is None:
             continue
-        result = json.loads(record.read_text(encoding="utf-8"))
+        result = json.loads(path.read_text(encoding="utf-8"))
+        if "by_user" not in result:
+            continue
         if (result["setting"]["dataset"], result["model"]) != (dataset, named["model"]):
             raise ValueError(
                 f"`{path}` must be a run of its name. Received: one of "
                 f"{result['model']} on {result['setting']['dataset']}"
             )
-        with np.load(arrays) as users:
-            found.setdefault(named["model"], []).append((result, dict(users)))
+        users = by_user.unpack(result["by_user"])
+        found.setdefault(named["model"], []).append((result, users))
     every = [result for runs in found.values() for result, _ in runs]
     if len({result["dataset"]["sha256"] for result in every}) > 1:
         raise ValueError(f"All runs must be on one version of {dataset}.")
@@ -114,7 +110,7 @@ def make_record(dataset: str, models: Mapping[str, ModelRuns]) -> dict[str, Any]
     """
     if FIRST not in models or len(models) < 2:
         raise ValueError(
-            f"There must be finished runs of {FIRST} and of another model on "
+            f"There must be records of {FIRST} and of another model on "
             f"{dataset}. Received: {sorted(models)}"
         )
     others = [m for m in settings_lib.MODELS if m in models and m != FIRST]

@@ -3,9 +3,11 @@
 import dataclasses
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from experiments.pdn import by_user
 from experiments.pdn.problem import Problem
 from experiments.results import environment
 
@@ -25,6 +27,7 @@ NAMES = {
     "pdn-product": "PDN, product of weights",
     "pdn-unconstrained": "PDN, unconstrained weights",
     "pdn-vector": "PDN, vector-based",
+    "pdn-transformer": "PDN, vector-based, TrigNet with a transformer",
 }
 # Table 2, MovieLens: HR@10, NDCG@10 personalised; then item-to-item.
 PAPER = {
@@ -41,9 +44,12 @@ PAPER = {
 
 
 def make_result(
-    problem: Problem, training: dict[str, Any], metrics: dict[str, Any]
+    problem: Problem,
+    training: dict[str, Any],
+    metrics: dict[str, Any],
+    users: dict[str, np.ndarray],
 ) -> dict[str, Any]:
-    """The content of `result.json`."""
+    """The content of `result.json`; `users` are the arrays of `evaluate`."""
     setting = problem.setting
     return {
         "paper": "pdn",
@@ -57,6 +63,7 @@ def make_result(
         "environment": environment(),
         "training": training,
         "metrics": metrics,
+        "by_user": by_user.pack(users),
         "paper_numbers": PAPER.get(setting.model),
     }
 

@@ -92,7 +92,7 @@ def run(
     partial = folder / "partial-users.npz"
     np.savez_compressed(partial, **users)
     partial.replace(folder / "users.npz")
-    result = report.make_result(problem, training, metrics)
+    result = report.make_result(problem, training, metrics, users)
     artifacts.write_json(folder / "result.json", result)
     if training["history"]:
         plots.curves(result, folder / "curves.png")

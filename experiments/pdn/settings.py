@@ -8,7 +8,8 @@ from tfrec.baselines import ease, item_cf, slim
 from tfrec.pdn.config import PdnConfig
 from tfrec.training import TrainingConfig
 
-# The full model, the ablations of table 2 and section 4.7, the vector form of 4.1.
+# The full model, the ablations of table 2 and section 4.7, the vector form of 4.1, and
+# the same with a transformer in TrigNet (section 4.3).
 PDN_VARIANTS: dict[str, dict[str, Any]] = {
     "pdn": {},
     "pdn-no-bias": {"bias_net": False},
@@ -16,6 +17,7 @@ PDN_VARIANTS: dict[str, dict[str, Any]] = {
     "pdn-product": {"merge": "product"},
     "pdn-unconstrained": {"merge": "unconstrained"},
     "pdn-vector": {"path_width": 8},
+    "pdn-transformer": {"path_width": 8, "encoder_width": 32},
 }
 NEURAL: dict[str, Any] = {
     "dssm": baselines.DssmConfig(),
@@ -40,10 +42,13 @@ EPOCHS = {
     "din": 5,
     "sasrec": 4,
     "pdn-vector": 8,
+    "pdn-transformer": 6,
 }
 PDN_EPOCHS = 2
-PDN_LEARNING_RATE, LEARNING_RATE = 1e-2, 3e-3  # of PDN and its ablations; of the rest
-FIVE_SEEDS = ("pdn", "din", "sasrec")  # on ml-1m; the others have two
+# Of PDN and its variants, and of the rest.
+PDN_LEARNING_RATE, LEARNING_RATE = 1e-2, 3e-3
+LEARNING_RATES = {"pdn-transformer": 5e-3}
+FIVE_SEEDS = ("pdn", "pdn-transformer", "din", "sasrec")  # on ml-1m; others have two
 TUNED = ("pdn", *NEURAL, "pcf", "slim", "ease")
 MODELS = (*PDN_VARIANTS, *NEURAL, *CLOSED_FORM)
 
@@ -158,13 +163,14 @@ def setting_for(dataset: str, model: str, seed: int, testing: bool = False) -> S
         **data,
     )
     # They score pairs: all items for all users take 20 minutes.
-    if model in ("din", "pdn-vector"):
+    if model in ("din", "pdn-vector", "pdn-transformer"):
         setting = dataclasses.replace(setting, num_full_users=1000)
     if testing:
         index = IndexSetting(k=20, k_hat=60, m=5, top_k=20)
         setting = dataclasses.replace(setting, index=index)
     epochs = EPOCHS.get(model, PDN_EPOCHS)
     rate = PDN_LEARNING_RATE if model in PDN_VARIANTS else LEARNING_RATE
+    rate = LEARNING_RATES.get(model, rate)
     return with_schedule(setting, rate, 1 if testing else epochs)
 
 

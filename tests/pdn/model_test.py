@@ -14,6 +14,8 @@ VARIANTS = [
     {"merge": "product"},
     {"merge": "unconstrained"},
     {"path_width": 3},
+    {"path_width": 3, "encoder_width": 6},
+    {"encoder_width": 6},
     {"trigger_units": (), "similarity_units": (6,)},
 ]
 
@@ -49,9 +51,10 @@ def test_bias():
     np.testing.assert_allclose(found, numpy_pdn.softplus(linear), rtol=1e-5)
 
 
-def test_weights_and_vectors():
+@pytest.mark.parametrize("encoder_width", [0, 6])
+def test_weights_and_vectors(encoder_width):
     """Eq. 8 and 11 on their own: what is served."""
-    model = problems.model(seed=2)
+    model = problems.model(seed=2, encoder_width=encoder_width)
     features = problems.features()
     state = model.user_state(features)
     for b, place in ((1, 0), (1, 7), (2, 0)):
@@ -68,8 +71,9 @@ def test_weights_and_vectors():
     np.testing.assert_allclose(products[3, 6], expected, rtol=1e-4)
 
 
-def test_padding_does_not_matter():
-    model = problems.model()
+@pytest.mark.parametrize("encoder_width", [0, 6])
+def test_padding_does_not_matter(encoder_width):
+    model = problems.model(encoder_width=encoder_width)
     features = problems.features()
     longer = {
         "user": features["user"],
@@ -102,8 +106,9 @@ def test_relevance_is_positive_and_grows_with_triggers():
         assert (fewer > 0).all() == grows
 
 
-def test_every_variable_is_trained():
-    model = problems.model()
+@pytest.mark.parametrize("encoder_width", [0, 6])
+def test_every_variable_is_trained(encoder_width):
+    model = problems.model(encoder_width=encoder_width)
     features = problems.features()
     items = problems.items(np.tile(np.arange(1, 31), (5, 1)))
     with tf.GradientTape() as tape:
@@ -116,7 +121,10 @@ def test_every_variable_is_trained():
         assert float(tf.norm(tf.convert_to_tensor(gradient))) > 0, variable.path
 
 
-@pytest.mark.parametrize("changes", VARIANTS[:5], ids=str)
+SCALAR = [changes for changes in VARIANTS if "path_width" not in changes]
+
+
+@pytest.mark.parametrize("changes", SCALAR, ids=str)
 def test_all_items(changes):
     model = problems.model(seed=5, **changes)
     exact = ExactPaths(model, {"category": problems.categories()})

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tests.layers import numpy_layers
+
 
 def softplus(x):
     return np.logaddexp(0.0, x)
@@ -59,16 +61,21 @@ def user_embedding(model, features, b):
 
 
 def trigger_weight(model, features, b, place):
-    """Eq. 8: MLP(CAT(E(z_u), E(a_uj), E(x_j))), in the order x_j, a_uj behind z_u."""
-    behaviour = {k: v.numpy()[b, place] for k, v in features["history"].items()}
-    return mlp(
-        model.trigger_net,
-        [
-            user_embedding(model, features, b),
-            cat(model, behaviour, ("item", "category")),
-            cat(model, behaviour, ("rating", "recency")),
-        ],
-    )
+    """Eq. 8: MLP(CAT(E(z_u), E(a_uj), E(x_j))), in the order x_j, a_uj behind z_u.
+
+    With an encoder its output for j comes last.
+    """
+    length = np.count_nonzero(features["history"]["item"].numpy()[b])
+    history = {k: v.numpy()[b, :length] for k, v in features["history"].items()}
+    items = cat(model, history, ("item", "category"))
+    behaviours = cat(model, history, ("rating", "recency"))
+    parts = [user_embedding(model, features, b), items[place], behaviours[place]]
+    if model.config.encoder_width:
+        kernel, bias = model.projection.get_weights()
+        projected = np.concatenate([items, behaviours], -1) @ kernel + bias
+        encoded = numpy_layers.transformer_encoder(model.encoder, projected[None])
+        parts.append(encoded[0, place])
+    return mlp(model.trigger_net, parts)
 
 
 def direct(model, features, b, item):

@@ -29,6 +29,9 @@ class PdnConfig:
         behaviour_size: of a feature of a behaviour a_uj.
         cooccurrence_size: of a feature of a pair c_ji.
         trigger_units: hidden layers of TrigNet.
+        encoder_width: of a transformer layer over the behaviours, which TrigNet reads
+            too: section 4.3 names transformers as a more powerful TrigNet. 0: none, a
+            weight knows of its own behaviour alone.
         similarity_units: hidden layers of SimNet.
         direct_units: layers of both towers of the direct net; the last is the width of
             p_u and q_i. Empty: no direct net (table 2, "w/o direct net").
@@ -49,6 +52,7 @@ class PdnConfig:
     behaviour_size: int = 8
     cooccurrence_size: int = 4
     trigger_units: tuple[int, ...] = (64, 32)
+    encoder_width: int = 0
     similarity_units: tuple[int, ...] = (32, 16)
     direct_units: tuple[int, ...] = (64, 32)
     path_width: int = 1
@@ -73,6 +77,10 @@ class PdnConfig:
                 raise ValueError(
                     f"`{name}` must be at least 1. Received: {getattr(self, name)}"
                 )
+        if self.encoder_width < 0:
+            raise ValueError(
+                f"`encoder_width` must be at least 0. Received: {self.encoder_width}"
+            )
         for name in ("trigger_units", "similarity_units", "direct_units"):
             if any(units < 1 for units in getattr(self, name)):
                 raise ValueError(

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfrec.data.fields import RECENCY
 from tfrec.data.schema import Field, Schema
 from tfrec.layers.embedding import Embedding
+from tfrec.layers.transformer_encoder import TransformerEncoder
 from tfrec.pdn.config import PdnConfig
 from tfrec.pdn.cooccurrence import NUM_BUCKETS, Cooccurrence
 
@@ -46,6 +47,9 @@ class Pdn(keras.Model):
         half = config.initial_path / 2
         output, slope = config.path_width, config.leaky_slope
         self.trigger_net = Mlp(config.trigger_units, output, slope, half, "trigger_net")
+        if config.encoder_width:
+            self.projection = keras.layers.Dense(config.encoder_width)
+            self.encoder = TransformerEncoder(1, config.encoder_width)
         self.similarity_net = SimilarityNet(config, len(cooccurrence.feature_names))
         if config.direct_units:
             *inner, width = config.direct_units
@@ -75,6 +79,10 @@ class Pdn(keras.Model):
         parts = [triggers_ble]
         if self.schema.behaviour:
             parts.append(self._embed(history, self.schema.behaviour))
+        if self.config.encoder_width:
+            projected_ble = self.projection(tf.concat(parts, axis=-1))
+            is_real_b1l = (history["item"] != 0)[:, tf.newaxis]
+            parts.append(self.encoder(projected_ble, attention_mask=is_real_b1l))
         state = {
             "trigger_ids": history["item"],
             "weights": self.trigger_net([user_be[:, tf.newaxis], *parts]),

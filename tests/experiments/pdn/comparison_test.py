@@ -5,21 +5,19 @@ import json
 import numpy as np
 import pytest
 
-from experiments.pdn import comparison
+from experiments.pdn import by_user, comparison
 
 
 def _write(folder, model, seed, change=0.0, users=range(1, 21), **record):
-    path = folder / f"ml-1m-{model}-seed{seed}"
-    path.mkdir()
+    path = folder / f"ml-1m-{model}-seed{seed}.json"
     users = np.array(users)
     values = (users % 3 == 0).astype(float) + change * (users % 2)
-    arrays = dict.fromkeys(comparison.METRICS, values)
-    np.savez(path / "users.npz", user=users, full_user=users, **arrays)
+    arrays = dict.fromkeys(by_user.METRICS, values)
+    packed = by_user.pack({"user": users, "full_user": users, **arrays})
     setting = {"dataset": "ml-1m", "lr": 1.0, "training": {"seed": seed, "epochs": 5}}
     result = {"name": model.upper(), "model": model, "seed": seed, "setting": setting}
-    result |= {"dataset": {"name": "ml-1m", "sha256": "a"}, **record}
-    (path / "result.json").write_text(json.dumps(result))
-    return path
+    result |= {"dataset": {"name": "ml-1m", "sha256": "a"}, "by_user": packed}
+    path.write_text(json.dumps(result | record))
 
 
 def test_a_users_value_is_the_mean_over_seeds(tmp_path):
@@ -49,12 +47,12 @@ def test_users_are_matched_by_id(tmp_path):
     np.testing.assert_allclose(found["full_hr"]["difference"], 0.5)
 
 
-def test_unfinished_runs_and_other_sets_are_left_out(tmp_path):
+def test_other_records_and_other_sets_are_left_out(tmp_path):
     _write(tmp_path, "pdn", 0)
     _write(tmp_path, "pdn-no-bias", 0)
-    (_write(tmp_path, "pdn", 1) / "result.json").unlink()
-    (_write(tmp_path, "din", 0) / "users.npz").unlink()
-    (tmp_path / "ml-100k-bst-seed0").mkdir()
+    (tmp_path / "ml-1m-din-seed0.json").write_text("{}")
+    (tmp_path / "ml-1m-din-seed.json").write_text("no record")
+    (tmp_path / "ml-100k-bst-seed0.json").write_text("no record")
     models = comparison.read_runs(tmp_path, "ml-1m")
     assert {name: runs.seeds for name, runs in models.items()} == {
         "pdn": [0],
@@ -87,3 +85,16 @@ def test_one_model_is_not_enough(tmp_path, model):
     _write(tmp_path, model, 0)
     with pytest.raises(ValueError, match=rf"another model.*\['{model}'\]"):
         comparison.make_record("ml-1m", comparison.read_runs(tmp_path, "ml-1m"))
+
+
+def test_users_metrics_are_kept_in_a_record():
+    rng = np.random.default_rng(0)
+    users = np.flatnonzero(rng.random(50) < 0.5)
+    arrays = {name: rng.random(users.size) for name in by_user.METRICS}
+    arrays |= {"user": users, "full_user": users[:3], "candidates": users}
+    found = by_user.unpack(json.loads(json.dumps(by_user.pack(arrays))))
+    assert set(found) == {*by_user.METRICS, "user", "full_user"}
+    for name, values in found.items():
+        np.testing.assert_allclose(values, arrays[name], rtol=1e-6)
+    with pytest.raises(ValueError, match="must be compressed"):
+        by_user.unpack(dict.fromkeys(found, "bm90aGluZw=="))
