@@ -2,8 +2,8 @@
 
     python -m experiments.pdn.compare --dataset=ml-1m
 
-Reads every record `<dataset>-<model>-seed<k>.json` in `--results` that holds each user's
-metrics, prints the tests and writes them as JSON.
+Reads every record `<dataset>-<model>-seed<k>.json` in `--results` that holds metrics
+of each user, prints the tests and writes them as JSON.
 """
 
 import pathlib
@@ -20,8 +20,14 @@ _RESULTS = flags.DEFINE_string(
     "results", "experiments/pdn/results", "Copies of runs' `result.json`."
 )
 _DATASET = flags.DEFINE_enum("dataset", "ml-1m", settings_lib.DATASETS, "Data set.")
+_FIRST = flags.DEFINE_enum(
+    "first", "pdn", list(settings_lib.PDN_VARIANTS), "What the others are tested with."
+)
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "The record; default: `<dataset>-comparison.json` in --results."
+    "output",
+    None,
+    "The record; default: `<dataset>-comparison.json` in --results, of another --first "
+    "`<dataset>-<first>-comparison.json`.",
 )
 
 
@@ -32,11 +38,13 @@ def main(argv: Sequence[str]) -> None:
     folder, dataset = pathlib.Path(_RESULTS.value), _DATASET.value
     try:
         models = comparison.read_runs(folder, dataset)
-        record = comparison.make_record(dataset, models)
+        record = comparison.make_record(dataset, models, _FIRST.value)
     except ValueError as error:
         raise app.UsageError(str(error)) from error
     comparison.print_record(record, Console())
-    path = pathlib.Path(_OUTPUT.value or folder / f"{dataset}-comparison.json")
+    variant = "" if _FIRST.value == "pdn" else f"-{_FIRST.value}"
+    name = f"{dataset}{variant}-comparison.json"
+    path = pathlib.Path(_OUTPUT.value or folder / name)
     artifacts.write_json(path, record)
     print(f"Record: {path}")
 

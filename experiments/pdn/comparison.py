@@ -1,4 +1,4 @@
-"""Paired tests of PDN against every other model, from the metrics of each user.
+"""Paired tests of PDN, or a variant, against every other model, user by user.
 
 A user's value is its mean over the model's seeds (`tfrec.evaluation.significance`).
 """
@@ -19,8 +19,6 @@ from experiments.pdn import settings as settings_lib
 from experiments.pdn.by_user import METRICS
 from experiments.results import environment
 from tfrec.evaluation.significance import paired_t_test
-
-FIRST = "pdn"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,28 +101,36 @@ def compare(first: ModelRuns, second: ModelRuns) -> dict[str, Any]:
     return tests
 
 
-def make_record(dataset: str, models: Mapping[str, ModelRuns]) -> dict[str, Any]:
+def make_record(
+    dataset: str, models: Mapping[str, ModelRuns], first: str = "pdn"
+) -> dict[str, Any]:
     """The content of the comparison's file.
 
-    Raises: ValueError: there is no run of PDN, or of nothing else.
+    Args:
+        dataset: of the records.
+        models: their runs.
+        first: what every other model is compared with: PDN, or a variant.
+    Raises: ValueError: there is no run of `first`, or of nothing else.
     """
-    if FIRST not in models or len(models) < 2:
+    if first not in models or len(models) < 2:
         raise ValueError(
-            f"There must be records of {FIRST} and of another model on "
+            f"There must be records of {first} and of another model on "
             f"{dataset}. Received: {sorted(models)}"
         )
-    others = [m for m in settings_lib.MODELS if m in models and m != FIRST]
+    others = [m for m in settings_lib.MODELS if m in models and m != first]
+    command = f"python -m experiments.pdn.compare --dataset={dataset}"
     return {
         "paper": "pdn",
         "comparison": dataset,
-        "command": f"python -m experiments.pdn.compare --dataset={dataset}",
-        "first": FIRST,
-        "seeds": {model: models[model].seeds for model in (FIRST, *others)},
+        "command": command if first == "pdn" else f"{command} --first={first}",
+        "first": first,
+        "first_name": models[first].name,
+        "seeds": {model: models[model].seeds for model in (first, *others)},
         "environment": environment(),
         "models": {
             model: {
                 "name": models[model].name,
-                "tests": compare(models[FIRST], models[model]),
+                "tests": compare(models[first], models[model]),
             }
             for model in others
         },
@@ -132,8 +138,9 @@ def make_record(dataset: str, models: Mapping[str, ModelRuns]) -> dict[str, Any]
 
 
 def print_record(record: Mapping[str, Any], console: Console) -> None:
-    """Prints a row a model: PDN's lead with half its interval, and the p-value."""
-    title = f"PDN less each model on {record['comparison']}, 95 % interval, p-value"
+    """Prints a row a model: the first's lead with half its interval, the p-value."""
+    first, dataset = record["first_name"], record["comparison"]
+    title = f"{first}, less each model on {dataset}, 95 % interval, p-value"
     table = Table("model", "seeds", *METRICS, title=title)
     for model, found in record["models"].items():
         cells = [_cell(test) for test in found["tests"].values()]

@@ -15,7 +15,7 @@ ORDER = (
     *("popularity", "ease", "sasrec"),
     *("dssm", "youtube_dnn", "bst", "pcf", "slim", "din"),
     *("pdn-no-bias", "pdn-no-direct", "pdn"),
-    *("pdn-product", "pdn-unconstrained", "pdn-vector"),
+    *("pdn-product", "pdn-unconstrained", "pdn-vector", "pdn-transformer"),
 )
 PAPERS_DATASET = "ml-1m"
 INTRODUCTION = """# PDN
@@ -25,8 +25,9 @@ the paper's numbers fit) and among all items that the user has no row of (*full*
 [papers/pdn.md](papers/pdn.md) says why. *Item-to-item*: of the sampled candidates, by
 item similarities alone. *Earlier rows alone*: the history is cut at the official test
 row, which is not the last one for 28 % of the users. *Categories*: the share of all
-categories in the first 300 of the full ranking. *p*: paired t-test of PDN against the
-row over users, for the sampled HR@10 / NDCG@10, not corrected for the number of rows.
+categories in the first 300 of the full ranking. *p*: paired t-test of PDN, or of
+the variant that the column names, against the row over users, for the sampled HR@10 /
+NDCG@10, not corrected for the number of rows.
 
 Of the paper's table 2 the columns Pinterest and Amazon Books are not reproduced, as the
 data can't be had; table 3 and figure 6 are online tests."""
@@ -39,17 +40,19 @@ def lines(records: Iterable[Record]) -> list[str]:
     for record in sorted((r for r in records if "metrics" in r), key=_place):
         of_set = runs[record["setting"]["dataset"]]
         of_set.setdefault(record["model"], []).append(record)
-    tests = {r["comparison"]: r for r in records if "comparison" in r}
+    tests: dict[str, list[Record]] = collections.defaultdict(list)
+    for record in records:
+        if "comparison" in record:
+            tests[record["comparison"]].append(record)
     found = ["", *INTRODUCTION.splitlines()] if runs else []
     for dataset, models in sorted(runs.items(), key=lambda item: _set_place(item[0])):
         found += ["", f"## PDN on {dataset}", "", *_note(models), ""]
-        found += tables.table_2(dataset == PAPERS_DATASET, models, tests.get(dataset))
+        found += tables.table_2(dataset == PAPERS_DATASET, models, tests[dataset])
         found += tables.by_length(models)
         found += tables.agreement(models)
         found += ["", "Commands:", "", "```"]
         found += [run["command"] for several in models.values() for run in several]
-        if dataset in tests:
-            found.append(tests[dataset]["command"])
+        found += [test["command"] for test in tests[dataset]]
         found.append("```")
     return found
 

@@ -2,7 +2,7 @@
 
 import collections
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 Record = Mapping[str, Any]
@@ -56,9 +56,9 @@ def _minutes(runs: Sequence[Record]) -> str:
     return mean_and_deviation([r["training"]["seconds"] / 60 for r in runs], "{:.1f}")
 
 
-def _p_values(test: Record | None) -> Callable[[Sequence[Record]], str]:
+def _p_values(test: Record) -> Callable[[Sequence[Record]], str]:
     def cell(runs: Sequence[Record]) -> str:
-        found = (test or {"models": {}})["models"].get(runs[0]["model"])
+        found = test["models"].get(runs[0]["model"])
         if found is None:
             return ""
         tests = found["tests"]
@@ -69,14 +69,14 @@ def _p_values(test: Record | None) -> Callable[[Sequence[Record]], str]:
 
 
 def table_2(
-    is_papers: bool, models: Mapping[str, list[Record]], test: Record | None
+    is_papers: bool, models: Mapping[str, list[Record]], tests: Iterable[Record]
 ) -> list[str]:
     """HR and NDCG of both protocols, a row a model.
 
     Args:
         is_papers: whether the data set is the paper's, so that its numbers belong here.
         models: the runs of each, in the order of the rows.
-        test: the record of `experiments.pdn.compare`.
+        tests: the records of `experiments.pdn.compare`.
     """
     columns: dict[str, Callable[[Sequence[Record]], str]] = {
         "seeds": lambda runs: str(len(runs)),
@@ -93,13 +93,13 @@ def table_2(
         "full HR@300": _metric("full", "hr300"),
         "categories": _metric("full", "diversity", form="{:.3f}"),
         "training minutes": _minutes,
-        "p": _p_values(test),
     }
+    for test in tests:
+        is_pdn = test["first"] == "pdn"
+        columns["p" if is_pdn else f"p, {test['first_name']}"] = _p_values(test)
     if not is_papers:
         del columns["the paper's HR / NDCG"], columns["the paper's item-to-item"]
         del columns["sampled HR@10, earlier rows alone"]
-    if test is None:
-        del columns["p"]
     found = head(["model", *columns])
     for runs in models.values():
         cells = [cell(runs) for cell in columns.values()]

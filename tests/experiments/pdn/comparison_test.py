@@ -38,6 +38,16 @@ def test_a_users_value_is_the_mean_over_seeds(tmp_path):
     assert record["environment"]["commit"]
 
 
+def test_a_variant_can_be_what_the_others_are_compared_with(tmp_path):
+    for model in ("pdn", "pdn-vector", "bst"):
+        _write(tmp_path, model, 0)
+    models = comparison.read_runs(tmp_path, "ml-1m")
+    record = comparison.make_record("ml-1m", models, first="pdn-vector")
+    assert list(record["models"]) == ["pdn", "bst"]
+    assert record["first_name"] == "PDN-VECTOR"
+    assert record["command"].endswith(" --first=pdn-vector")
+
+
 def test_users_are_matched_by_id(tmp_path):
     _write(tmp_path, "pdn", 0, change=1.0, users=range(1, 21))
     _write(tmp_path, "bst", 0, users=range(11, 31))

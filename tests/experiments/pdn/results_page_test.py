@@ -41,6 +41,7 @@ def _comparison() -> dict:
     p_values = {"sampled_hr": {"p_value": 1e-9}, "sampled_ndcg": {"p_value": 0.03125}}
     return {
         "comparison": "ml-1m",
+        "first": "pdn",
         "command": "compare",
         "models": {"bst": {"tests": p_values}},
     }
@@ -84,6 +85,10 @@ def test_p_values_come_from_the_comparison():
     page = results_page.lines([_record("pdn"), _record("bst"), _comparison()])
     assert _rows(page, "BST")[0][-1] == "<1e-4 / 0.031"
     assert "compare" in page
+    other = _comparison() | {"first": "pdn-vector", "first_name": "V"}
+    page = results_page.lines([_record("bst"), _comparison(), other])
+    assert any(line.endswith("| p | p, V |") for line in page)
+    assert _rows(page, "BST")[0][-2:] == ["<1e-4 / 0.031"] * 2
     assert _rows(results_page.lines([_record("bst")]), "BST")[0][-1] == "1.5"
 
 
