@@ -75,16 +75,16 @@ def soak(record: Record) -> list[Figure]:
         come, wanted = swapped["swaps"], record["config"]["swaps"]
         figures += [
             Figure("versions swapped in", f"{come}", f"{wanted}", come == wanted),
-            Figure("answers meanwhile", f"{swapped['answered']:,}"),
-            _failed("failed requests meanwhile", swapped),
-            _growth("memory growth by them", swapped["memory_growth"]),
+            Figure("answers, new versions", f"{swapped['answered']:,}"),
+            _failed("failed requests, new versions", swapped),
+            _growth("memory growth, new versions", swapped["memory_growth"]),
         ]
     if changed:
         wrong = len(changed["wrong"])
         figures += [
             Figure("requests changed at random", f"{changed['requests']:,}"),
             Figure("wrong answers to them", f"{wrong}", "0", wrong == 0),
-            _growth("memory growth by these", changed["memory_growth"]),
+            _growth("memory growth, changed requests", changed["memory_growth"]),
         ]
     return figures
 

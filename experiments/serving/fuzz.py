@@ -139,11 +139,12 @@ class Fuzzer:
         call = channel.unary_unary(method)
         try:
             answer = call(sent, timeout=_SECONDS)
-            code, message = "OK", ""
-            if method.endswith("/Predict"):
-                message = _fault(answer, call(sent, timeout=_SECONDS))
         except grpc.RpcError as error:
             code, message = error.code().name, error.details() or ""
+        else:
+            code, message = "OK", ""
+            if method.endswith("/Predict"):
+                message = _fault(answer, call, sent)
         is_right = code in CLIENTS_FAULT and (code == "OK") == (not message)
         self.report.add(f"grpc {kind} {method}", code, is_right, message, sent)
 
@@ -213,10 +214,14 @@ def _document(inputs: Inputs) -> dict[str, Any]:
     return {"signature_name": SIGNATURE, "inputs": columns}
 
 
-def _fault(answer: bytes, again: bytes) -> str:
-    """What is wrong with a PredictResponse and its repetition; empty: nothing."""
+def _fault(answer: bytes, call: Callable[..., bytes], sent: bytes) -> str:
+    """What is wrong with a PredictResponse, also asked again; empty: nothing."""
     response = predict_pb2.PredictResponse.FromString(answer)
-    if response != predict_pb2.PredictResponse.FromString(again):
+    try:
+        again = predict_pb2.PredictResponse.FromString(call(sent, timeout=_SECONDS))
+    except grpc.RpcError as error:
+        return f"asked again, it is refused: {error.code().name} {error.details()}"
+    if response != again:
         return "asked again, it is answered otherwise"
     try:
         for tensor in response.outputs.values():

@@ -9,6 +9,7 @@ are named. The record is kept: `python -m experiments.results` shows it.
 """
 
 import pathlib
+import shutil
 import sys
 import tempfile
 import threading
@@ -69,14 +70,15 @@ _CONFIG = (
 
 
 def exports(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """The roots of both models by name: given by flags, or written to `folder`."""
-    roots = {
-        paper: pathlib.Path(flag.value or folder / paper)
-        for paper, flag in _EXPORTS.items()
-    }
-    if _EXPORTS["nann"].value is None:
+    """The roots of both models by name, in `folder`: new, or copies of those given."""
+    roots = {paper: folder / paper for paper in _EXPORTS}
+    for paper, flag in _EXPORTS.items():
+        if flag.value is not None:
+            version = latest.at(pathlib.Path(flag.value)).folder
+            shutil.copytree(version, roots[paper] / version.name)
+    if not roots["nann"].exists():
         synthetic_exports.nann(roots["nann"], _NUM_ITEMS.value, _WALK, _SEED.value)
-    if _EXPORTS["pdn"].value is None:
+    if not roots["pdn"].exists():
         synthetic_exports.pdn(roots["pdn"], _NUM_ITEMS.value, _SEED.value)
     return roots
 
@@ -126,7 +128,7 @@ def swap(
     root: pathlib.Path,
     sent: Iterable[Sequence[predict_pb2.PredictRequest]],
 ) -> dict[str, Any]:
-    """The same load while versions of NANN come and go; memory before and after."""
+    """The same load while versions of NANN come and go; memory when each is over."""
     count = _SWAPS.value
     config = LoadConfig(
         _CLIENTS.value,
@@ -135,24 +137,25 @@ def swap(
         timeout=_TIMEOUT,
     )
     swaps, over = Swaps(server, "nann", root, count), threading.Event()
-    before = memory.total(server.process.pid)
+    sizes: list[float] = []
     with rich.progress.Progress() as progress:
         task = progress.add_task("new versions", total=count)
 
         def look(now: float, samples: object) -> None:
             swaps.look()
+            if swaps.num_served > len(sizes):
+                sizes.append(round(memory.total(server.process.pid), 1))
             progress.update(task, completed=swaps.num_served)
             if swaps.is_over:
                 over.set()
 
         summary = _ask(server, sent, config, over, look)
     del summary["windows"]
-    after = memory.total(server.process.pid)
     return {
         **summary,
         "swaps": swaps.num_served,
-        "memory_mb": [round(before, 1), round(after, 1)],
-        "memory_growth": after / before - 1,
+        "memory_mb": sizes,
+        "memory_growth": growth(sizes),
     }
 
 

@@ -89,7 +89,7 @@ def test_figures_of_the_soak():
     texts = {figure.name: figure.measured for figure in found}
     assert texts["failed requests"] == "2"
     assert texts["versions swapped in"] == "3"
-    assert missed(found) == ["failed requests", "memory growth by these"]
+    assert missed(found) == ["failed requests", "memory growth, changed requests"]
 
 
 def test_results_page():

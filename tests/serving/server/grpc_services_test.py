@@ -17,7 +17,7 @@ from tfrec.serving.apis import (
     model_service_pb2_grpc,
     predict_pb2,
 )
-from tfrec.serving.server import grpc_services
+from tfrec.serving.server import core
 from tfrec.serving.server.config import ServerConfig, WorkerConfig
 from tfrec.serving.server.front import Front
 from tfrec.serving.server.metrics import Metrics
@@ -223,17 +223,21 @@ def test_a_deadline_is_kept_although_the_worker_is_busy(tmp_path):
 
 
 def test_too_many_requests_at_once_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(grpc_services, "_MOST_RPCS", 1)
+    monkeypatch.setattr(core, "MOST_IN_FLIGHT", 1)
     folder = fakes.write(tmp_path / HALF, 1, wait=True)
 
     async def body(served):
         first = asyncio.create_task(served.ask(request_for()))
         await fakes.until((folder / "waits").exists)
-        code, message = await served.failure(request_for())
-        assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert message
+        for _ in range(3):
+            code, message = await served.failure(request_for())
+            assert code == grpc.StatusCode.UNAVAILABLE
+            assert message.startswith("The server has 1 requests in flight")
+        assert (await served.health()).status == health_pb2.HealthCheckResponse.SERVING
         (folder / "go").touch()
         assert (await first).startswith(b"half/1/")
+        for _ in range(3):
+            assert (await served.ask(request_for())).startswith(b"half/1/")
 
     run(body, tmp_path)
 

@@ -1,5 +1,6 @@
 """The server as a process: its start, its end, and how it is killed; fake workers."""
 
+import pathlib
 import signal
 import subprocess
 import threading
@@ -55,6 +56,10 @@ def failed_start(folder, *flags: str) -> str:
         (
             ("--model_base_path=/tmp", "--drain_seconds=-1"),
             "`drain_seconds` must be at least 0",
+        ),
+        (
+            ("--model_base_path=/tmp", "--drain_seconds=inf"),
+            "`drain_seconds` must be at least 0. Received: inf",
         ),
         (
             ("--model_base_path=/tmp", "--rest_api_port=99999"),
@@ -208,6 +213,7 @@ def test_tls(tmp_path, serving):
         trusted = grpc.ssl_channel_credentials(root, key, chain)
         with grpc.secure_channel(server.address, trusted, options) as channel:
             assert ask(channel).startswith(b"half/1/")
+        running.until(lambda: _num_listeners(server.process.pid) == 1)
         stranger = grpc.ssl_channel_credentials(root)
         with (
             grpc.secure_channel(server.address, stranger, options) as channel,
@@ -216,6 +222,21 @@ def test_tls(tmp_path, serving):
             ask(channel)
         with server.channel() as channel, pytest.raises(grpc.RpcError):
             ask(channel)
+
+
+def _num_listeners(pid: int) -> int:
+    """How many TCP ports a process listens on."""
+    process = pathlib.Path("/proc", str(pid))
+    own = {str(path.readlink()) for path in (process / "fd").iterdir()}
+    lines = [
+        line.split()
+        for name in ("tcp", "tcp6")
+        for line in (process / "net" / name).read_text().splitlines()[1:]
+    ]
+    listening = "0A"
+    return sum(
+        words[3] == listening and f"socket:[{words[9]}]" in own for words in lines
+    )
 
 
 def _make_certificate(folder, name: str) -> None:

@@ -25,14 +25,19 @@ def test_folders_with_numbers_are_versions(tmp_path):
     for name in ("1", "0", "20", ".3.x", "four", "-5", "6.0", "²", str(2**63)):
         (tmp_path / name).mkdir()
     (tmp_path / "7").touch()
-    found = versions.found(tmp_path)
+    found, problem = versions.found(tmp_path)
+    assert problem is None
     assert found == {n: tmp_path / str(n) for n in (0, 1, 20)}
 
 
 def test_of_two_folders_with_a_number_one_is_taken(tmp_path):
     for name in ("1", "01"):
         (tmp_path / name).mkdir()
-    assert versions.found(tmp_path) == {1: tmp_path / "1"}
+    found, problem = versions.found(tmp_path)
+    assert found == {1: tmp_path / "1"}
+    assert problem == (
+        f"Version 1 is loaded from `{tmp_path / '1'}`, not from `{tmp_path / '01'}`."
+    )
 
 
 def test_a_missing_folder_is_an_error(tmp_path):

@@ -12,8 +12,8 @@ _MOST_INT32 = 2**31 - 1
 
 
 def check_range(name: str, value: float, least: float, most: float = math.inf) -> None:
-    """Raises: ValueError: a value is out of its range; NaN always is."""
-    if not least <= value <= most:
+    """Raises: ValueError: a value is out of its range, infinite or NaN."""
+    if not (least <= value <= most and math.isfinite(value)):
         rule = f"at least {least}" if most == math.inf else f"from {least} to {most}"
         raise ValueError(f"`{name}` must be {rule}. Received: {value}")
 

@@ -15,6 +15,27 @@ from tfrec.serving.server.metrics import Metrics
 from tfrec.serving.server.models import Models
 from tfrec.serving.server.request_log import RequestLogs
 
+MOST_IN_FLIGHT = 1000  # requests for predictions, of both protocols (ours)
+
+
+class InFlight:
+    """Counts requests that are not answered yet, and refuses those beyond a limit."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __enter__(self) -> None:
+        """Raises: ServingError (UNAVAILABLE): there are too many."""
+        if self._count >= MOST_IN_FLIGHT:
+            raise ServingError(
+                grpc.StatusCode.UNAVAILABLE,
+                f"The server has {self._count} requests in flight, which is its limit.",
+            )
+        self._count += 1
+
+    def __exit__(self, *error: object) -> None:
+        self._count -= 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Core:
@@ -25,12 +46,14 @@ class Core:
         metrics: counts the requests.
         logs: keeps samples of the requests.
         entrypoint: the protocol, for the metrics: "GRPC" or "REST".
+        in_flight: of both protocols.
     """
 
     models: Models
     metrics: Metrics
     logs: RequestLogs
     entrypoint: str = "GRPC"
+    in_flight: InFlight = dataclasses.field(default_factory=InFlight)
 
     async def forward(
         self,
@@ -59,7 +82,8 @@ class Core:
                     grpc.StatusCode.UNAVAILABLE,
                     f"The worker of {version.id} ended and is started again.",
                 )
-            response = await version.worker.call(method, payload, timeout)
+            with self.in_flight:
+                response = await version.worker.call(method, payload, timeout)
             self.logs.log(method, version.id, payload, response)
             return response
         except ServingError as error:

@@ -86,11 +86,10 @@ class Front:
 
 
 def _rest_server(config: ServerConfig, core: Core, metrics: Metrics) -> http.Server:
-    timeout = config.rest_api_timeout_in_ms / 1000
     app = rest.create_app(
         dataclasses.replace(core, entrypoint="REST"),
         metrics=metrics.render,
         max_body_bytes=config.workers.max_message_bytes,
-        timeout=timeout,
+        timeout=config.rest_api_timeout_in_ms / 1000,
     )
-    return http.Server(app, timeout, config.load.drain_seconds)
+    return http.Server(app, config.load.drain_seconds)

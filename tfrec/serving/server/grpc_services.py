@@ -26,7 +26,6 @@ _PREDICTION = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionServ
 _MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
 _SERVICES = (_PREDICTION.full_name, _MODEL.full_name)
 _LONGEST_MESSAGE = 2048
-_MOST_RPCS = 1000  # at once; beyond it requests are RESOURCE_EXHAUSTED (ours)
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
 _STATUS = health_pb2.HealthCheckResponse
 
@@ -47,7 +46,7 @@ def make_server(
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),  # else a second server shares the port unnoticed
     ]
-    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=_MOST_RPCS)
+    server = grpc.aio.server(options=options)
     services = {
         _PREDICTION.full_name: {name: _forwards(core, name) for name in METHODS},
         _MODEL.full_name: {

@@ -1,4 +1,4 @@
-"""uvicorn as the server of REST, with limits for clients that are slow or too many."""
+"""uvicorn as the server of REST, with a limit for clients that are slow."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-MOST_CONNECTIONS = 1000  # beyond it requests get status 503 (ours)
+HEAD_SECONDS = 30.0  # ours
 
 
 class Server(uvicorn.Server):
@@ -17,24 +17,17 @@ class Server(uvicorn.Server):
 
     Args:
         app: answers.
-        head_seconds: that a client has for the head of a request; then the connection
-            is closed.
         drain_seconds: that requests in flight have when the server ends.
     """
 
-    def __init__(self, app: ASGIApp, head_seconds: float, drain_seconds: float):
-        class Protocol(_Protocol):
-            """Of this server."""
-
-            seconds = head_seconds
-
+    def __init__(self, app: ASGIApp, drain_seconds: float):
         options = uvicorn.Config(
             app,
-            http=Protocol,
+            http=_Protocol,
+            ws="none",
             lifespan="off",
             log_level="warning",
             access_log=False,
-            limit_concurrency=MOST_CONNECTIONS,
             timeout_graceful_shutdown=round(drain_seconds),
         )
         super().__init__(options)
@@ -46,12 +39,11 @@ class Server(uvicorn.Server):
 
 
 class _Protocol(HttpToolsProtocol):
-    """A connection that is closed when the head of a request takes too long.
+    """A connection that is closed when a request's head takes `HEAD_SECONDS`.
 
     uvicorn itself waits forever once the first byte has come.
     """
 
-    seconds: float
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -71,7 +63,7 @@ class _Protocol(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self._unwatch()
         elif self._late is None:
-            self._late = self.loop.call_later(self.seconds, self.transport.close)
+            self._late = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
     def _unwatch(self) -> None:
         if self._late is not None:

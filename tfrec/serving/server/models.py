@@ -191,7 +191,7 @@ def _look(
         base_path = model.base_path
         try:
             # Each time: a link may lead elsewhere by now.
-            found = versions.found(rules.base_path(model))
+            found, problem = versions.found(rules.base_path(model))
         except ServingError as error:
             looks[model.name] = None, error.message
             continue
@@ -199,7 +199,7 @@ def _look(
             looks[model.name] = None, f"Could not read base path {base_path}: {error}"
             continue
         wanted = versions.wanted(model.model_version_policy, found)
-        looks[model.name] = wanted, None
+        looks[model.name] = wanted, problem
         if not wanted:
             looks[model.name] = (
                 wanted,

@@ -64,6 +64,7 @@ def _try(path: pathlib.Path, made: grpc.ServerCredentials) -> None:
     server = grpc.server(futures.ThreadPoolExecutor(1))
     try:
         server.add_secure_port("127.0.0.1:0", made)
+        server.start()  # else `stop` leaves the port open
     except RuntimeError as error:
         raise ServingError(
             grpc.StatusCode.INVALID_ARGUMENT,
@@ -71,7 +72,7 @@ def _try(path: pathlib.Path, made: grpc.ServerCredentials) -> None:
             "not accept those that it has.",
         ) from error
     finally:
-        server.stop(None)
+        server.stop(None).wait()
 
 
 def _require(path: pathlib.Path, config: Any, field: str) -> None:

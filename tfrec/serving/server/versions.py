@@ -4,21 +4,22 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from absl import logging
-
 from tfrec.serving.apis import grpc
 from tfrec.serving.errors import ServingError
 
 _MOST = 2**63 - 1
-_SECONDS_BETWEEN_WARNINGS = 3600
 
 
-def found(base_path: pathlib.Path) -> dict[int, pathlib.Path]:
+def found(
+    base_path: pathlib.Path,
+) -> tuple[dict[int, pathlib.Path], str | None]:
     """The folders of `base_path` whose names are numbers, int64, at least 0.
 
+    Returns: folders by number, and what is wrong if several have the same one.
     Raises: OSError: the folder can't be read.
     """
     versions: dict[int, pathlib.Path] = {}
+    problems = []
     for path in sorted(base_path.iterdir()):
         if not (path.name.isascii() and path.name.isdecimal() and path.is_dir()):
             continue
@@ -26,16 +27,12 @@ def found(base_path: pathlib.Path) -> dict[int, pathlib.Path]:
         if number > _MOST:
             continue
         if number in versions:
-            logging.log_every_n_seconds(  # not at each look
-                logging.WARNING,
-                "Version %d is loaded from `%s`, not from `%s`.",
-                _SECONDS_BETWEEN_WARNINGS,
-                number,
-                path,
-                versions[number],
+            problems.append(
+                f"Version {number} is loaded from `{path}`, not from "
+                f"`{versions[number]}`."
             )
         versions[number] = path
-    return versions
+    return versions, " ".join(problems) or None
 
 
 def wanted(
