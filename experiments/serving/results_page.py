@@ -46,8 +46,8 @@ def _soak(record: Record) -> list[str]:
         f"{config['minutes']:g} minutes. Memory is what",
         "all processes of the server have allocated, after the warm-up: the median of",
         "the last fifth of the time over that of the first. New versions are copies of",
-        "NANN's, one after the other under the same load; memory is then that when one is",
-        "served and the one before it has ended.",
+        "NANN's, one after the other under the same load; memory is then that when one",
+        "is served and the one before it has ended.",
         "",
         *_table(figures.soak(record)),
     ]
