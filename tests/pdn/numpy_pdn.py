@@ -65,14 +65,14 @@ def trigger_weight(model, features, b, place):
 
     With an encoder its output for j comes last.
     """
-    length = np.count_nonzero(features["history"]["item"].numpy()[b])
-    history = {k: v.numpy()[b, :length] for k, v in features["history"].items()}
+    history = {k: v.numpy()[b] for k, v in features["history"].items()}
     items = cat(model, history, ("item", "category"))
     behaviours = cat(model, history, ("rating", "recency"))
     parts = [user_embedding(model, features, b), items[place], behaviours[place]]
     if model.config.encoder_width:
         kernel, bias = model.projection.get_weights()
-        projected = np.concatenate([items, behaviours], -1) @ kernel + bias
+        is_real = history["item"] != 0  # pads are last
+        projected = np.concatenate([items, behaviours], -1)[is_real] @ kernel + bias
         encoded = numpy_layers.transformer_encoder(model.encoder, projected[None])
         parts.append(encoded[0, place])
     return mlp(model.trigger_net, parts)

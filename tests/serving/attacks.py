@@ -185,7 +185,7 @@ ATTACKS = {
     "mapped": Attack("ReadFile", _mapped),
     "python": Attack("EagerPyFunc", _python),
     "numpy": Attack("PyFuncStateless", _numpy),
-    "dataset": Attack("TextLineDataset", _dataset),
+    "dataset": Attack(r"\w+Dataset", _dataset),  # of several, in any order
     "folder": Attack("MatchingFiles", _folder),
     "log": Attack("PrintV2", _log, writes=True),
     "summary": Attack("CreateSummaryFileWriter", _summary, writes=True),
