@@ -2,14 +2,12 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.serving import exporting
+from tests.serving import exporting, own_process
 from tfrec import artifacts
 from tfrec.serving import model_card, warmup
 
@@ -109,15 +107,8 @@ def test_another_export_may_take_the_version_meanwhile(tmp_path, monkeypatch):
 
 
 def test_only_warm_up_records_need_the_extra(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_THE_EXTRA, tmp_path / "model"],
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    files, error, left = done.stdout.splitlines()[-3:]
+    lines = own_process.lines("-c", WITHOUT_THE_EXTRA, tmp_path / "model")
+    files, error, left = lines[-3:]
     assert json.loads(files.replace("'", '"')) == ["tfrec.json"]
     assert 'pip install "tfrec[serving]"' in error
     assert json.loads(left.replace("'", '"')) == ["1"]

@@ -1,20 +1,17 @@
 """The five commands of docs/serving.md, after `make demo`, as a newcomer types them."""
 
 import json
-import pathlib
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 
 import pytest
 
 from experiments.serving import synthetic_exports
-from tests.serving import served_models
+from tests.serving import own_process, served_models
 from tests.serving.server import running
 
-_ROOT = pathlib.Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"## Five commands\n.*?```sh\n(.*?)```", re.DOTALL)
 _PORTS = {"8500": "--port", "8501": "--rest_api_port"}
 
@@ -22,7 +19,7 @@ _PORTS = {"8500": "--port", "8501": "--rest_api_port"}
 @pytest.fixture(scope="module")
 def commands() -> list[list[str]]:
     """The words of each command."""
-    (block,) = _BLOCK.findall((_ROOT / "docs/serving.md").read_text())
+    (block,) = _BLOCK.findall((own_process.ROOT / "docs/serving.md").read_text())
     return [shlex.split(line, comments=True) for line in block.splitlines()]
 
 
@@ -55,15 +52,7 @@ def test_there_are_five_and_the_first_is_the_demo(commands):
 def test_the_official_stubs_have_an_answer(commands, server):
     python, *script = commands[3]
     assert python == ".venv/bin/python"
-    done = subprocess.run(
-        [sys.executable, *script, server.address],
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    version, ids, scores = done.stdout.splitlines()[-3:]
+    version, ids, scores = own_process.lines(*script, server.address)[-3:]
     assert version == "version 1"
     assert len(re.findall(r"\d+", ids)) == 5
     assert scores.startswith("scores [[")

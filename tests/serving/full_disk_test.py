@@ -4,14 +4,12 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
 
 import pytest
 
-from tests.serving import exporting
+from tests.serving import exporting, own_process
 
 SOURCE = pathlib.Path(__file__).parent / "full_disk.c"
-_ROOT = pathlib.Path(__file__).resolve().parents[2]
 FILES = [
     "assets.extra/tf_serving_warmup_requests",
     "assets.extra/tfrec.json",
@@ -34,21 +32,13 @@ def library(tmp_path_factory):
 
 @pytest.mark.parametrize("num_bytes", [0, 64], ids=["full", "nearly_full"])
 def test_nothing_is_left_and_the_file_is_named(library, tmp_path, num_bytes):
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.serving.exporting", tmp_path / "model"],
-        cwd=_ROOT,
-        env={
-            **os.environ,
-            "LD_PRELOAD": str(library),
-            "FULL_DISK_BYTES": str(num_bytes),
-            "TF_CPP_MIN_LOG_LEVEL": "2",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
+    lines = own_process.lines(
+        *("-m", "tests.serving.exporting", tmp_path / "model"),
+        LD_PRELOAD=str(library),
+        FULL_DISK_BYTES=str(num_bytes),
+        TF_CPP_MIN_LOG_LEVEL="2",
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    tries = json.loads(done.stdout.splitlines()[-1])
+    tries = json.loads(lines[-1])
     assert sorted(tries) == FILES
     for name, (error, left) in tries.items():
         assert "/model/2` can't be written; nothing of it is left" in error, name

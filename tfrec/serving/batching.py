@@ -10,9 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrec.serving.apis import grpc
 from tfrec.serving.batching_parameters import BatchingParameters
-from tfrec.serving.errors import ServingError
+from tfrec.serving.errors import invalid
 from tfrec.serving.signature import RUN_ERRORS, Signature
 
 
@@ -66,13 +65,13 @@ class _Batched:
     def __call__(self, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         sizes = {name: len(value) for name, value in inputs.items()}
         if len(set(sizes.values())) > 1:
-            raise _invalid(
+            raise invalid(
                 "Batching session Run() input tensors must have equal 0th-dimension "
                 f"size. Received: {sizes}"
             )
         (size,) = set(sizes.values())
         if size > self._most:
-            raise _invalid(
+            raise invalid(
                 f"Task size {size} is larger than maximum input batch size {self._most}"
             )
         if size == 0:
@@ -107,7 +106,3 @@ class _Batched:
                 return run(*tensors)
 
         return merged
-
-
-def _invalid(message: str) -> ServingError:
-    return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)

@@ -15,7 +15,7 @@ from google.protobuf import (
 )
 
 from tfrec.serving.apis import grpc
-from tfrec.serving.errors import ServingError
+from tfrec.serving.errors import ServingError, invalid
 
 _PACKAGE, _MESSAGE = "tensorflow.serving", "BatchingParameters"
 _WRAPPED = {  # the fields of tensorflow_serving's session_bundle_config.proto
@@ -52,17 +52,17 @@ class BatchingParameters:
         for name, value in least.items():
             if getattr(self, name) < value:
                 received = getattr(self, name)
-                raise _invalid(
+                raise invalid(
                     f"`{name}` must be at least {value}. Received: {received}"
                 )
         sizes = self.allowed_batch_sizes
         if any(a >= b for a, b in zip((0, *sizes), sizes, strict=False)):
-            raise _invalid(
+            raise invalid(
                 "`allowed_batch_sizes` must be in increasing order. "
                 f"Received: {list(sizes)}"
             )
         if sizes and sizes[-1] != self.max_batch_size:
-            raise _invalid(
+            raise invalid(
                 "Last entry in allowed_batch_sizes must match max_batch_size; last "
                 f"entry was {sizes[-1]}; expected {self.max_batch_size}"
             )
@@ -83,11 +83,11 @@ def read(path: str | os.PathLike) -> BatchingParameters:
         message = f"`{path}` must be a readable file. Received: {error}"
         raise ServingError(grpc.StatusCode.NOT_FOUND, message) from error
     except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise _invalid(
+        raise invalid(
             f"`{path}` must be a {_MESSAGE} in text format. Received: {error}"
         ) from error
     if proto.pad_variable_length_inputs:
-        raise _invalid(
+        raise invalid(
             f"`{path}`: pad_variable_length_inputs is not supported, inputs of one "
             "signature are only merged if their shapes fit. Received: true"
         )
@@ -139,7 +139,3 @@ def _message_type() -> Any:
     return message_factory.GetMessageClass(
         pool.FindMessageTypeByName(f"{_PACKAGE}.{_MESSAGE}")
     )
-
-
-def _invalid(message: str) -> ServingError:
-    return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)

@@ -20,3 +20,8 @@ class ServingError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"
+
+
+def invalid(message: str) -> ServingError:
+    """INVALID_ARGUMENT: what a client, or a file, gave is not as it must be."""
+    return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)

@@ -19,7 +19,7 @@ from tfrec.serving.apis import (
     input_pb2,
     regression_pb2,
 )
-from tfrec.serving.errors import ServingError
+from tfrec.serving.errors import ServingError, invalid
 from tfrec.serving.signature import Signature
 
 INPUTS = "inputs"
@@ -109,7 +109,7 @@ def serialized_examples(source: input_pb2.Input) -> list[bytes]:
         context = source.example_list_with_context.context.SerializeToString()
         found = source.example_list_with_context.examples
     if not found:
-        raise _invalid("Input is empty.")
+        raise invalid("Input is empty.")
     return [context + example.SerializeToString() for example in found]
 
 
@@ -118,7 +118,7 @@ def check_classify(signature: Signature) -> None:
     _check_method(signature, signature_lib.CLASSIFY)
     if len(signature.outputs) not in (1, 2):
         count = len(signature.outputs)
-        raise _invalid(f"Expected one or two output Tensors, found {count}")
+        raise invalid(f"Expected one or two output Tensors, found {count}")
     if not {CLASSES, SCORES} & set(signature.outputs):
         raise _precondition(
             "Expected classification signature outputs to contain at least one of "
@@ -130,7 +130,7 @@ def check_regress(signature: Signature) -> None:
     """Whether a signature has the input and the output of Regress."""
     _check_method(signature, signature_lib.REGRESS)
     if len(signature.outputs) != 1:
-        raise _invalid("Expected one output Tensor.")
+        raise invalid("Expected one output Tensor.")
     if OUTPUTS not in signature.outputs:
         raise _precondition(
             "No regression outputs found in SignatureDef: " + str(signature.definition)
@@ -150,7 +150,7 @@ def add_classes(
         _check_classes(name, values, dtype, len(serialized))
     widths = {values.shape[1] for values in found.values()}
     if len(widths) > 1:
-        raise _invalid(
+        raise invalid(
             "Tensors class and score should match in dim_size(1). Got "
             f"{found[CLASSES].shape[1]} vs. {found[SCORES].shape[1]}"
         )
@@ -172,12 +172,12 @@ def add_values(
     values = _run(signature, serialized, [OUTPUTS])[OUTPUTS]
     shape = list(values.shape)
     if len(shape) not in (1, 2) or shape[1:] not in ([], [1]):
-        raise _invalid(
+        raise invalid(
             "Expected output Tensor shape to be either [batch_size] or "
             f"[batch_size, 1] but got {shape}"
         )
     if shape[0] != len(serialized):
-        raise _invalid(
+        raise invalid(
             "Input batch size did not match output batch size: "
             f"{len(serialized)} vs. {shape[0]}"
         )
@@ -188,7 +188,7 @@ def add_values(
 
 def _named(signatures: Mapping[str, Signature], name: str, method: str) -> Signature:
     if name not in signatures:
-        raise _invalid(f"No signature was found with the name: {name}")
+        raise invalid(f"No signature was found with the name: {name}")
     _check_method(signatures[name], method)
     return signatures[name]
 
@@ -197,10 +197,10 @@ def _of_task(
     signatures: Mapping[str, Signature], task: inference_pb2.InferenceTask
 ) -> Signature:
     if not task.model_spec.name:
-        raise _invalid("Found ModelSpec with an empty model name.")
+        raise invalid("Found ModelSpec with an empty model name.")
     name = task.model_spec.signature_name or signature_lib.DEFAULT
     if name not in signatures:
-        raise _invalid(f"Requested signature not found in model graph: {name}")
+        raise invalid(f"Requested signature not found in model graph: {name}")
     if task.method_name == signature_lib.CLASSIFY:
         check_classify(signatures[name])
     elif task.method_name == signature_lib.REGRESS:
@@ -217,27 +217,27 @@ def _check_tasks(
     request: inference_pb2.MultiInferenceRequest, signatures: list[Signature]
 ) -> None:
     if not signatures:
-        raise _invalid("`tasks` must not be empty.")
+        raise invalid("`tasks` must not be empty.")
     if len({task.model_spec.name for task in request.tasks}) > 1:
-        raise _invalid(
+        raise invalid(
             "All ModelSpecs in a MultiInferenceRequest must access the same model name."
         )
     names = [signature.name for signature in signatures]
     for position, name in enumerate(names):
         if name in names[:position]:
-            raise _invalid(f"Duplicate evaluation of signature: {name}")
+            raise invalid(f"Duplicate evaluation of signature: {name}")
     if len({signature.specs[INPUTS] for signature in signatures}) > 1:
-        raise _invalid("Input tensor must be the same for all Signatures.")
+        raise invalid("Input tensor must be the same for all Signatures.")
 
 
 def _check_method(signature: Signature, method: str) -> None:
     if signature.method != method:
-        raise _invalid(
+        raise invalid(
             f"Expected {_KINDS[method]} signature method_name to be {method}. "
             f"Was: {signature.method}"
         )
     if len(signature.specs) != 1:
-        raise _invalid("Expected one input Tensor.")
+        raise invalid("Expected one input Tensor.")
     if INPUTS not in signature.specs:
         raise _precondition(
             f"No {_KINDS[method]} inputs found in SignatureDef: {signature.definition}"
@@ -256,13 +256,13 @@ def _check_classes(
     name: str, values: np.ndarray, dtype: np.dtype, num_examples: int
 ) -> None:
     if values.ndim != 2:
-        raise _invalid(
+        raise invalid(
             "Expected Tensor shape: [batch_size num_classes] but got "
             f"{list(values.shape)}"
         )
     _check_dtype(name, values, dtype)
     if len(values) != num_examples:
-        raise _invalid(
+        raise invalid(
             f"Expected {name} output batch size of {num_examples}. Got: {len(values)}"
         )
 
@@ -271,11 +271,7 @@ def _check_dtype(name: str, values: np.ndarray, dtype: np.dtype) -> None:
     if values.dtype != dtype:
         expected = "DT_STRING" if dtype.kind == "O" else "DT_FLOAT"
         got = "string" if values.dtype.kind == "O" else values.dtype.name
-        raise _invalid(f"Expected {name} Tensor of {expected}. Got: {got}")
-
-
-def _invalid(message: str) -> ServingError:
-    return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)
+        raise invalid(f"Expected {name} Tensor of {expected}. Got: {got}")
 
 
 def _precondition(message: str) -> ServingError:

@@ -12,7 +12,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tfrec import ops
 from tfrec.serving import allow_list
 from tfrec.serving.apis import get_model_metadata_pb2, grpc
-from tfrec.serving.errors import ServingError
+from tfrec.serving.errors import ServingError, invalid
 from tfrec.serving.saved_model import ops_of
 from tfrec.serving.signature import Signature, from_tensorflow
 
@@ -98,7 +98,7 @@ def _read(folder: pathlib.Path) -> MetaGraphDef:
         message = f"`{path}` must be a readable file. Received: {error}"
         raise ServingError(grpc.StatusCode.NOT_FOUND, message) from error
     except DecodeError as error:
-        raise _invalid(f"`{path}` must be a SavedModel. Received: {error}") from error
+        raise invalid(f"`{path}` must be a SavedModel. Received: {error}") from error
     for graph in saved.meta_graphs:
         if _TAG in graph.meta_info_def.tags:
             return graph
@@ -121,8 +121,4 @@ def _load(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
         raise ServingError(grpc.StatusCode.NOT_FOUND, message) from error
     except _BROKEN as error:
         message = f"`{folder}` can't be loaded: {type(error).__name__}: {error}"
-        raise _invalid(message) from error
-
-
-def _invalid(message: str) -> ServingError:
-    return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)
+        raise invalid(message) from error

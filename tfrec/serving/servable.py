@@ -21,7 +21,7 @@ from tfrec.serving.apis import (
     regression_pb2,
 )
 from tfrec.serving.batching_parameters import BatchingParameters
-from tfrec.serving.errors import ServingError
+from tfrec.serving.errors import ServingError, invalid
 from tfrec.serving.signature import Signature
 
 _METADATA_FIELD = "signature_def"
@@ -142,12 +142,12 @@ class Servable:
             none, is asked for.
         """
         if not request.metadata_field:
-            raise _invalid(
+            raise invalid(
                 "GetModelMetadataRequest must specify at least one metadata_field"
             )
         for field in request.metadata_field:
             if field != _METADATA_FIELD:
-                raise _invalid(f"Metadata field {field} is not supported")
+                raise invalid(f"Metadata field {field} is not supported")
         response = get_model_metadata_pb2.GetModelMetadataResponse()
         self.describe(response.model_spec, "")
         response.metadata[_METADATA_FIELD].Pack(self._loaded.definitions)
@@ -190,7 +190,3 @@ class Servable:
             calls[kind](getattr(record, kind).request)
         except ServingError as error:
             raise ServingError(error.code, f"{name}: {error.message}") from error
-
-
-def _invalid(message: str) -> ServingError:
-    return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)

@@ -11,7 +11,7 @@ from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 
 from tfrec.serving import tensors
 from tfrec.serving.apis import grpc
-from tfrec.serving.errors import CODES, ServingError
+from tfrec.serving.errors import CODES, ServingError, invalid
 
 DEFAULT = "serving_default"
 CLASSIFY, PREDICT, REGRESS = (
@@ -84,12 +84,12 @@ class Signature:
         names = list(output_filter)
         for position, name in enumerate(names):
             if name not in self.outputs:
-                raise _invalid(
+                raise invalid(
                     f"output tensor alias not found in signature: {name} Outputs "
                     f"expected to be in the set {_set(self.outputs)}."
                 )
             if name in names[:position]:
-                raise _invalid(f"duplicate output tensor alias: {name}")
+                raise invalid(f"duplicate output tensor alias: {name}")
         return names or self.outputs
 
     def _with_defaults(
@@ -99,7 +99,7 @@ class Signature:
         defaults, expected = self.definition.defaults, self.specs.keys()
         extra, missing = protos.keys() - expected, expected - protos.keys()
         if extra or not missing <= defaults.keys():
-            raise _invalid(
+            raise invalid(
                 f"input size does not match signature: {len(protos)}!={len(expected)} "
                 f"len({_set(protos)}) != len({_set(expected)}). "
                 f"Sent extra: {_set(extra)}. Missing but required: {_set(missing)}."
@@ -124,7 +124,3 @@ def from_tensorflow(error: tf.errors.OpError | UnicodeDecodeError) -> ServingErr
 
 def _set(names: Iterable[str]) -> str:
     return "{" + ",".join(sorted(names)) + "}"
-
-
-def _invalid(message: str) -> ServingError:
-    return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)

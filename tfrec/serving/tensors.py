@@ -12,8 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 
-from tfrec.serving.apis import grpc
-from tfrec.serving.errors import ServingError
+from tfrec.serving.errors import ServingError, invalid
 
 MAX_REPEATED_BYTES = 4 << 20  # of a tensor whose values are not all sent; ours
 _MAX_RANK = 64  # NumPy's; TensorFlow's is 254
@@ -95,14 +94,14 @@ def to_array(spec: Spec, proto: TensorProto) -> np.ndarray:
     Raises: ServingError: INVALID_ARGUMENT, with the name of the input.
     """
     if proto.dtype != spec.dtype.as_datatype_enum:
-        raise _invalid(
+        raise invalid(
             f"input `{spec.name}` must be {spec.dtype.name}. "
             f"Received: {_dtype_name(proto.dtype)}"
         )
     shape = _shape(spec, proto)
     if not spec.accepts(shape):
         dims = ["?" if size is None else str(size) for size in spec.dims or ()]
-        raise _invalid(
+        raise invalid(
             f"input `{spec.name}` must have the shape [{','.join(dims)}]. "
             f"Received: {list(shape)}"
         )
@@ -214,8 +213,4 @@ def _dtype_name(number: int) -> str:
 
 def _malformed(spec: Spec, rule: str, received: object) -> ServingError:
     message = f"tensor parsing error: {spec.name}: {rule}. Received: {received}"
-    return _invalid(message)
-
-
-def _invalid(message: str) -> ServingError:
-    return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)
+    return invalid(message)

@@ -26,6 +26,7 @@ class WorkerConfig:
         flags: for every worker, `--name=value`.
         command: what is started with the flags.
         max_message_bytes: of a request.
+    Raises: ValueError: a number is out of its range.
     """
 
     flags: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class LoadConfig:
         max_num_load_retries: after the first failure (TensorFlow Serving).
         load_retry_seconds: before each retry (TensorFlow Serving).
         drain_seconds: that requests in flight have when their version ends (ours).
+    Raises: ValueError: a number is out of its range.
     """
 
     max_num_load_retries: int = 5
@@ -76,6 +78,7 @@ class ServerConfig:
         request_log_dir: what LoggingConfig's `filename_prefix` is below; None: no
             model may have a LoggingConfig (ours).
         workers, load: see there.
+    Raises: ValueError: a number is out of its range.
     """
 
     models: Config

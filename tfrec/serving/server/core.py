@@ -15,7 +15,7 @@ from tfrec.serving.server.metrics import Metrics
 from tfrec.serving.server.models import Models
 from tfrec.serving.server.request_log import RequestLogs
 
-MOST_IN_FLIGHT = 1000  # requests for predictions, of both protocols (ours)
+MOST_IN_FLIGHT = 1000  # requests to versions, of both protocols (ours)
 
 
 class InFlight:

@@ -188,7 +188,6 @@ def _look(
     """By model, the wanted folders, or None, and what is wrong, or None."""
     looks: dict[str, tuple[Folders | None, str | None]] = {}
     for model in _models(config):
-        base_path = model.base_path
         try:
             # Each time: a link may lead elsewhere by now.
             found, problem = versions.found(rules.base_path(model))
@@ -196,7 +195,8 @@ def _look(
             looks[model.name] = None, error.message
             continue
         except OSError as error:
-            looks[model.name] = None, f"Could not read base path {base_path}: {error}"
+            problem = f"Could not read base path {model.base_path}: {error}"
+            looks[model.name] = None, problem
             continue
         wanted = versions.wanted(model.model_version_policy, found)
         looks[model.name] = wanted, problem
@@ -204,8 +204,8 @@ def _look(
             looks[model.name] = (
                 wanted,
                 f"No versions of servable {model.name} found under base path "
-                f"{base_path}. Did you forget to name your leaf directory as a number "
-                "(eg. '/1/')?",
+                f"{model.base_path}. Did you forget to name your leaf directory as a "
+                "number (eg. '/1/')?",
             )
     return looks
 

@@ -38,7 +38,7 @@ from tfrec.serving.apis import (
     model_pb2,
     regression_pb2,
 )
-from tfrec.serving.errors import ServingError
+from tfrec.serving.errors import ServingError, invalid
 from tfrec.serving.server import (
     rest_answers,
     rest_body,
@@ -134,7 +134,7 @@ class _RestApi:
             return json_response(await self._infer(match[4], spec, request, deadline))
         if request.method == "GET" and (match := _STATUS.fullmatch(target)):
             if not match[1]:
-                raise rest_json.invalid("Missing model name in request.")
+                raise invalid("Missing model name in request.")
             spec = _model_spec(*match.groups()[:3])
             if match[4] == "metadata":
                 return json_response(await self._metadata(spec, deadline))
@@ -223,7 +223,7 @@ def _target(request: Request) -> tuple[str, str]:
 
 
 def _malformed(method: str, target: str) -> ServingError:
-    return rest_json.invalid(f"Malformed request: {method} {target}")
+    return invalid(f"Malformed request: {method} {target}")
 
 
 def _model_spec(
@@ -233,7 +233,7 @@ def _model_spec(
     if version:
         digits = version.lstrip("0") or "0"
         if len(digits) > len(str(_MAX_VERSION)) or int(digits) > _MAX_VERSION:
-            raise rest_json.invalid(f"Failed to convert version: {version} to numeric.")
+            raise invalid(f"Failed to convert version: {version} to numeric.")
         spec.version.value = int(digits)
     if label:
         spec.version_label = urllib.parse.unquote(label)

@@ -6,7 +6,7 @@ import zlib
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from tfrec.serving.server.rest_json import invalid
+from tfrec.serving.errors import invalid
 
 _MAX_LENGTH_DIGITS = 18
 _GZIP = 16 + zlib.MAX_WBITS

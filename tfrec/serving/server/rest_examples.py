@@ -12,10 +12,9 @@ import numpy as np
 from tensorflow.core.example import example_pb2, feature_pb2
 
 from tfrec.serving.apis import classification_pb2, model_pb2, regression_pb2
-from tfrec.serving.errors import ServingError
+from tfrec.serving.errors import ServingError, invalid
 from tfrec.serving.server.rest_json import (
     dumps,
-    invalid,
     parse,
     shown,
     signature_name,

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from google.protobuf import json_format
 
-from tfrec.serving.apis import grpc
-from tfrec.serving.errors import ServingError
+from tfrec.serving.errors import invalid
 
 try:
     import orjson
@@ -40,11 +39,6 @@ _TOKENS = (b"NaN", b"Infinity")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _TOO_BIG = "JSON Parse error: Number too big to be stored in double."
-
-
-def invalid(message: str) -> ServingError:
-    """The error of a request that is not as it must be: HTTP status 400."""
-    return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
 def parse(body: bytes) -> dict[str, Any]:

@@ -9,15 +9,9 @@ from typing import Any
 import numpy as np
 
 from tfrec.serving.apis import model_pb2, predict_pb2
+from tfrec.serving.errors import invalid
 from tfrec.serving.server import rest_problems, rest_tensors
-from tfrec.serving.server.rest_json import (
-    dumps,
-    invalid,
-    parse,
-    shown,
-    signature_name,
-    writable,
-)
+from tfrec.serving.server.rest_json import dumps, parse, shown, signature_name, writable
 
 DEFAULT_SIGNATURE = "serving_default"
 Signatures = Mapping[str, Mapping[str, int]]

@@ -12,9 +12,9 @@ from typing import Any
 
 from tensorflow.core.framework import types_pb2
 
-from tfrec.serving.errors import ServingError
+from tfrec.serving.errors import ServingError, invalid
 from tfrec.serving.server import rest_tensors
-from tfrec.serving.server.rest_json import invalid, shown, type_name
+from tfrec.serving.server.rest_json import shown, type_name
 
 
 def is_object(value: Any) -> bool:

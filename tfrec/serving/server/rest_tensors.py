@@ -22,8 +22,8 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
 from tfrec.serving.apis import grpc
-from tfrec.serving.errors import ServingError
-from tfrec.serving.server.rest_json import invalid, shown
+from tfrec.serving.errors import ServingError, invalid
+from tfrec.serving.server.rest_json import shown
 
 MAX_RANK = 254  # TensorFlow's
 FLOATS = {types_pb2.DT_FLOAT: np.float32, types_pb2.DT_DOUBLE: np.float64}
