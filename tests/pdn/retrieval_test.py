@@ -12,9 +12,11 @@ FEATURES = {"category": problems.categories()}
 OPS = pytest.mark.parametrize("ops", ["custom", "reference"])
 
 
-@pytest.fixture(scope="module", params=[(6, 4), ()], ids=["direct", "no-direct"])
+@pytest.fixture(
+    scope="module", params=[{}, {"direct_units": ()}, {"encoder_width": 6}], ids=str
+)
 def parts(request):
-    model = problems.model(seed=3, direct_units=request.param)
+    model = problems.model(seed=3, **request.param)
     return model, indexes.build(model)
 
 
