@@ -1,24 +1,19 @@
 """Runs the benchmark small, in a process of its own, and reads what it wrote."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
+from tests.experiments.modules import run_module
+
 
 def _run(folder, *flags):
-    process = subprocess.run(
-        [
-            *(sys.executable, "-m", "experiments.nann.benchmark"),
-            *("--num_items=3000", "--frontier=20", "--degree=8", "--rounds=2"),
-            *("--ef=20,40,80", "--k=30", "--requests=25"),
-            *("--bucket_step=2", f"--output_dir={folder}"),
-            *flags,
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
+    process = run_module(
+        "nann.benchmark",
+        *("--num_items=3000", "--frontier=20", "--degree=8", "--rounds=2"),
+        *("--ef=20,40,80", "--k=30", "--requests=25"),
+        *("--bucket_step=2", f"--output_dir={folder}"),
+        *flags,
     )
     assert process.returncode == 0, process.stderr[-3000:]
     return process.stdout, json.loads((folder / "benchmark.json").read_text())

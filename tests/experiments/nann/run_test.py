@@ -1,28 +1,17 @@
 """The whole experiment at its TESTING setting, on real data, twice."""
 
 import json
-import os
 import pathlib
 import subprocess
-import sys
 
 import pytest
 
+from tests.experiments.modules import run_module
 from tfrec.serving import model_card, warmup
-
-_ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
 def _start(folder: pathlib.Path, *flags: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "experiments.nann.run", f"--output_dir={folder}"]
-    return subprocess.run(
-        [*command, *flags],
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-    )
+    return run_module("nann.run", f"--output_dir={folder}", *flags)
 
 
 def _run(folder: pathlib.Path, data_home: pathlib.Path, *flags: str) -> str:

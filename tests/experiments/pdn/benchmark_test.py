@@ -1,12 +1,11 @@
 """Runs the benchmark small, in processes of its own, and reads what it wrote."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from experiments.pdn import results_benchmark
+from tests.experiments.modules import run_module
 
 _SMALL = (
     *("--num_items=300", "--list=20", "--triggers=4", "--history=9", "--top_k=15"),
@@ -20,16 +19,9 @@ _SMALL = (
 @pytest.fixture(scope="module")
 def answer(tmp_path_factory, data_home, ml_100k):
     folder = tmp_path_factory.mktemp("benchmark")
-    process = subprocess.run(
-        [
-            *(sys.executable, "-m", "experiments.pdn.benchmark", *_SMALL),
-            *(f"--output_dir={folder}", f"--cache_dir={folder / 'cache'}"),
-            f"--data_home={data_home}",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    folders = f"--output_dir={folder}", f"--cache_dir={folder / 'cache'}"
+    home = f"--data_home={data_home}"
+    process = run_module("pdn.benchmark", *_SMALL, *folders, home)
     assert process.returncode == 0, process.stderr[-3000:]
     return json.loads((folder / "benchmark.json").read_text())
 

@@ -2,18 +2,15 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import subprocess
-import sys
 
 import pytest
 
 from experiments.pdn import problem as problem_lib
 from experiments.pdn import settings
 from experiments.pdn.train import WEIGHTS, build_ranker
-
-_ROOT = pathlib.Path(__file__).resolve().parents[3]
+from tests.experiments.modules import run_module
 
 
 @pytest.fixture
@@ -39,14 +36,7 @@ def run(tmp_path, ml_100k):
 
 def _draw(run: pathlib.Path, home: pathlib.Path) -> subprocess.CompletedProcess:
     flags = [f"--run={run}", f"--data_home={home}", "--categories=3", "--pairs=20"]
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.pdn.figures", *flags],
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-    )
+    return run_module("pdn.figures", *flags)
 
 
 def test_draws_what_the_run_allows(run, ml_100k):

@@ -20,6 +20,7 @@ def _result() -> dict:
         "name": "PDN",
         "seed": 0,
         "dataset": {"name": "ml-100k"},
+        "setting": {"examples_per_epoch": 640},
         "training": {"history": epochs, "best_epoch": 1},
         "metrics": {
             "agreement": [{**point, **change} for change in changes],
@@ -41,8 +42,9 @@ def test_of_several(tmp_path):
     plots.weights_by_label(np.arange(3.0), np.zeros(3), "t", tmp_path / "c.png")
     found = {"difference": [0.1, -0.2], "error": [0.1, 0.1], "values": ["F", "M"]}
     plots.gender(found, ["x", "y"], "t", tmp_path / "d.png")
+    plots.validation([_result(), _result() | {"name": "BST"}], tmp_path / "e.png")
     written = sorted(path.name for path in tmp_path.iterdir())
-    assert written == ["a.png", "b.png", "c.png", "d.png"]
+    assert written == ["a.png", "b.png", "c.png", "d.png", "e.png"]
 
 
 def test_one_number_is_varied_at_a_time():

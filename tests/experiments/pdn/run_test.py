@@ -1,10 +1,8 @@
 """The whole experiment at its TESTING setting, on real data, twice; two baselines."""
 
 import json
-import os
 import pathlib
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ import tensorflow as tf
 from experiments.pdn import problem as problem_lib
 from experiments.pdn import settings, system
 from experiments.pdn.train import WEIGHTS, build_ranker
+from tests.experiments.modules import run_module
 from tests.stores import servers
 from tfrec import stores
 from tfrec.pdn import index as index_lib
@@ -21,19 +20,9 @@ from tfrec.pdn.retrieval import PathRetriever
 from tfrec.pdn.store_retrieval import StoreRetriever
 from tfrec.serving import model_card, warmup
 
-_ROOT = pathlib.Path(__file__).resolve().parents[3]
-
 
 def _start(folder: pathlib.Path, *flags: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "experiments.pdn.run", f"--output_dir={folder}"]
-    return subprocess.run(
-        [*command, *flags],
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-    )
+    return run_module("pdn.run", f"--output_dir={folder}", *flags)
 
 
 def _run(folder: pathlib.Path, data_home: pathlib.Path, *flags: str) -> str:
