@@ -146,6 +146,9 @@ def draw(
         plots.curves(result, output / "curves.png")
     if "agreement" in result["metrics"]:
         plots.agreement(result, output / "agreement.png")
+    networks = [other for other in results if other["training"]["history"]]
+    if networks:
+        plots.validation(networks, output / "validation.png")
     plots.diversity(results, output / "diversity.png")
     found: dict[str, Any] = {
         "run": result["command"],

@@ -56,6 +56,35 @@ def curves(result: dict[str, Any], path: pathlib.Path) -> None:
             axis.legend()
 
 
+def validation(results: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
+    """Validation metrics against the positives that training has seen, a line a model.
+
+    Args:
+        results: of networks on one data set; seeds of a model are averaged.
+        path: of the PNG.
+    """
+    title = f"Validation users of {results[0]['dataset']['name']}, sampled"
+    with _figure(path, title, 2, (10, 4)) as axes:
+        for name, runs in _by_name(results).items():
+            histories = [run["training"]["history"] for run in runs]
+            size = runs[0]["setting"]["examples_per_epoch"]
+            millions = [size * (entry["epoch"] + 1) / 1e6 for entry in histories[0]]
+            for axis, metric in zip(axes, ("hr", "ndcg"), strict=True):
+                values = [[e["metrics"][metric] for e in h] for h in histories]
+                axis.plot(millions, np.mean(values, axis=0), marker=".", label=name)
+        for axis, label in zip(axes, ("HR@10", "NDCG@10"), strict=True):
+            axis.set_xlabel("positives seen, millions")
+            axis.set_ylabel(label)
+        axes[1].legend(fontsize="small")
+
+
+def _by_name(results: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    models: dict[str, list[dict]] = collections.defaultdict(list)
+    for result in results:
+        models[result["name"]].append(result)
+    return models
+
+
 def agreement(result: dict[str, Any], path: pathlib.Path) -> None:
     """Recall of the exact top K by greedy retrieval, against k, k-hat and m.
 
@@ -107,9 +136,10 @@ def diversity(results: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
         results: of runs on one data set; seeds of a model are averaged.
         path: of the PNG.
     """
-    models: dict[str, list[dict]] = collections.defaultdict(list)
-    for result in results:
-        models[result["name"]].append(result["metrics"]["by_length"]["diversity"])
+    models = {
+        name: [run["metrics"]["by_length"]["diversity"] for run in runs]
+        for name, runs in _by_name(results).items()
+    }
     title = f"Diversity on {results[0]['dataset']['name']}"
     with _figure(path, title, 1, (5.5, 3.6)) as axis:
         for number, (name, runs) in enumerate(models.items()):
