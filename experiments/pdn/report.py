@@ -27,7 +27,6 @@ NAMES = {
     "pdn-product": "PDN, product of weights",
     "pdn-unconstrained": "PDN, unconstrained weights",
     "pdn-vector": "PDN, vector-based",
-    "pdn-transformer": "PDN, vector-based, TrigNet with a transformer",
 }
 # Table 2, MovieLens: HR@10, NDCG@10 personalised; then item-to-item.
 PAPER = {

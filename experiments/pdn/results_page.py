@@ -15,7 +15,7 @@ ORDER = (
     *("popularity", "ease", "sasrec"),
     *("dssm", "youtube_dnn", "bst", "pcf", "slim", "din"),
     *("pdn-no-bias", "pdn-no-direct", "pdn"),
-    *("pdn-product", "pdn-unconstrained", "pdn-vector", "pdn-transformer"),
+    *("pdn-product", "pdn-unconstrained", "pdn-vector"),
 )
 PAPERS_DATASET = "ml-1m"
 INTRODUCTION = """# PDN

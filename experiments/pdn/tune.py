@@ -27,19 +27,6 @@ from experiments.results import environment
 from tfrec import artifacts
 from tfrec.training import configure
 
-_MODEL = flags.DEFINE_enum(
-    "model",
-    "pdn",
-    sorted({"pdn", *settings_lib.NEURAL, "pcf", "slim", "ease"}),
-    "Which.",
-)
-_DATASET = flags.DEFINE_enum("dataset", "ml-1m", settings_lib.DATASETS, "Data set.")
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", "runs/pdn-tuning", "For the log.")
-_THREADS = flags.DEFINE_integer("threads", 0, "Of TensorFlow's ops; 0: all cores.")
-_DATA_HOME = flags.DEFINE_string(
-    "data_home", None, "Prepared data; default: $TFREC_DATA_HOME or ~/.cache/tfrec."
-)
-
 SHARE = 8  # a trial has one in eight of the examples of a run
 # Fields of the network, or `learning_rate`, and the values that are tried: 8 together.
 GRIDS: dict[str, dict[str, tuple]] = {
@@ -47,6 +34,11 @@ GRIDS: dict[str, dict[str, tuple]] = {
         "learning_rate": (3e-3, 1e-2),
         "embedding_size": (16, 32),
         "similarity_units": ((32, 16), (64, 32)),
+    },
+    "pdn-vector": {
+        "learning_rate": (1e-3, 3e-3),
+        "embedding_size": (16, 32),
+        "path_width": (8, 16),
     },
     "dssm": {
         "learning_rate": (1e-3, 3e-3),
@@ -83,6 +75,14 @@ GRIDS: dict[str, dict[str, tuple]] = {
         "l2": (1.0, 10.0, 50.0, 200.0),
     },
 }
+
+_MODEL = flags.DEFINE_enum("model", "pdn", sorted(GRIDS), "Which.")
+_DATASET = flags.DEFINE_enum("dataset", "ml-1m", settings_lib.DATASETS, "Data set.")
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", "runs/pdn-tuning", "For the log.")
+_THREADS = flags.DEFINE_integer("threads", 0, "Of TensorFlow's ops; 0: all cores.")
+_DATA_HOME = flags.DEFINE_string(
+    "data_home", None, "Prepared data; default: $TFREC_DATA_HOME or ~/.cache/tfrec."
+)
 
 
 def trials(setting: settings_lib.Setting) -> Iterator[tuple[dict, Any]]:

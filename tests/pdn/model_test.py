@@ -1,11 +1,15 @@
 """Eq. 6 to 12 against NumPy, padding, gradients, and all items against the model."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.pdn import numpy_pdn, problems
+from tfrec.pdn.config import MERGES
 from tfrec.pdn.exact import ExactPaths
+from tfrec.pdn.model import Pdn
 
 VARIANTS = [
     {},
@@ -14,8 +18,7 @@ VARIANTS = [
     {"merge": "product"},
     {"merge": "unconstrained"},
     {"path_width": 3},
-    {"path_width": 3, "encoder_width": 6},
-    {"encoder_width": 6},
+    {"path_width": 3, "merge": "unconstrained"},
     {"trigger_units": (), "similarity_units": (6,)},
 ]
 
@@ -51,10 +54,9 @@ def test_bias():
     np.testing.assert_allclose(found, numpy_pdn.softplus(linear), rtol=1e-5)
 
 
-@pytest.mark.parametrize("encoder_width", [0, 6])
-def test_weights_and_vectors(encoder_width):
+def test_weights_and_vectors():
     """Eq. 8 and 11 on their own: what is served."""
-    model = problems.model(seed=2, encoder_width=encoder_width)
+    model = problems.model(seed=2)
     features = problems.features()
     state = model.user_state(features)
     for b, place in ((1, 0), (1, 7), (2, 0)):
@@ -71,9 +73,8 @@ def test_weights_and_vectors(encoder_width):
     np.testing.assert_allclose(products[3, 6], expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("encoder_width", [0, 6])
-def test_padding_does_not_matter(encoder_width):
-    model = problems.model(encoder_width=encoder_width)
+def test_padding_does_not_matter():
+    model = problems.model()
     features = problems.features()
     longer = {
         "user": features["user"],
@@ -106,9 +107,21 @@ def test_relevance_is_positive_and_grows_with_triggers():
         assert (fewer > 0).all() == grows
 
 
-@pytest.mark.parametrize("encoder_width", [0, 6])
-def test_every_variable_is_trained(encoder_width):
-    model = problems.model(encoder_width=encoder_width)
+@pytest.mark.parametrize("path_width", [1, 3])
+@pytest.mark.parametrize("merge", MERGES)
+def test_the_paths_of_an_untrained_model_add_up_to_little(merge, path_width):
+    changes = {"initial_path": -8.0, "direct_units": ()}
+    config = dataclasses.replace(
+        problems.CONFIG, merge=merge, path_width=path_width, **changes
+    )
+    model = Pdn(config, problems.SCHEMA, problems.cooccurrence())
+    items = problems.items(np.tile(np.arange(1, 31), (5, 1)))
+    paths = model.score(model.user_state(problems.features()), items)
+    assert np.abs(paths).max() < 1.0
+
+
+def test_every_variable_is_trained():
+    model = problems.model()
     features = problems.features()
     items = problems.items(np.tile(np.arange(1, 31), (5, 1)))
     with tf.GradientTape() as tape:

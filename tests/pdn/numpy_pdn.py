@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from tests.layers import numpy_layers
-
 
 def softplus(x):
     return np.logaddexp(0.0, x)
@@ -61,21 +59,16 @@ def user_embedding(model, features, b):
 
 
 def trigger_weight(model, features, b, place):
-    """Eq. 8: MLP(CAT(E(z_u), E(a_uj), E(x_j))), in the order x_j, a_uj behind z_u.
-
-    With an encoder its output for j comes last.
-    """
-    history = {k: v.numpy()[b] for k, v in features["history"].items()}
-    items = cat(model, history, ("item", "category"))
-    behaviours = cat(model, history, ("rating", "recency"))
-    parts = [user_embedding(model, features, b), items[place], behaviours[place]]
-    if model.config.encoder_width:
-        kernel, bias = model.projection.get_weights()
-        is_real = history["item"] != 0  # pads are last
-        projected = np.concatenate([items, behaviours], -1)[is_real] @ kernel + bias
-        encoded = numpy_layers.transformer_encoder(model.encoder, projected[None])
-        parts.append(encoded[0, place])
-    return mlp(model.trigger_net, parts)
+    """Eq. 8: MLP(CAT(E(z_u), E(a_uj), E(x_j))), in the order x_j, a_uj behind z_u."""
+    behaviour = {k: v.numpy()[b, place] for k, v in features["history"].items()}
+    return mlp(
+        model.trigger_net,
+        [
+            user_embedding(model, features, b),
+            cat(model, behaviour, ("item", "category")),
+            cat(model, behaviour, ("rating", "recency")),
+        ],
+    )
 
 
 def direct(model, features, b, item):
@@ -109,7 +102,9 @@ def score(model, features, b, item, own=0.0):
         if model.config.path_width == 1:
             merged = float((t + s)[0])
         else:
-            merged = float(t @ s) + model.config.initial_path
+            merged = float(t @ s)
+            if merge != "unconstrained":
+                merged += model.config.initial_path
         if merge == "softplus_sum":  # eq. 10: ln(1 + e^t e^s)
             total += np.log1p(np.exp(merged))
         else:

@@ -12,11 +12,9 @@ FEATURES = {"category": problems.categories()}
 OPS = pytest.mark.parametrize("ops", ["custom", "reference"])
 
 
-@pytest.fixture(
-    scope="module", params=[{}, {"direct_units": ()}, {"encoder_width": 6}], ids=str
-)
+@pytest.fixture(scope="module", params=[(6, 4), ()], ids=["direct", "no-direct"])
 def parts(request):
-    model = problems.model(seed=3, **request.param)
+    model = problems.model(seed=3, direct_units=request.param)
     return model, indexes.build(model)
 
 

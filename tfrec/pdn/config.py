@@ -29,20 +29,18 @@ class PdnConfig:
         behaviour_size: of a feature of a behaviour a_uj.
         cooccurrence_size: of a feature of a pair c_ji.
         trigger_units: hidden layers of TrigNet.
-        encoder_width: of a transformer layer over the behaviours, which TrigNet reads
-            too: section 4.3 names transformers as a more powerful TrigNet. 0: none, a
-            weight knows of its own behaviour alone.
         similarity_units: hidden layers of SimNet.
         direct_units: layers of both towers of the direct net; the last is the width of
             p_u and q_i. Empty: no direct net (table 2, "w/o direct net").
         path_width: 1: scalar-based PDN (section 4.1), eq. 10; more: vector-based, the
             inner product of both nets' vectors stands for t + s.
         merge: "softplus_sum" (eq. 10), "product": e^t e^s without the logarithm
-            (section 4.7), "unconstrained": t + s, which may be negative (figure 3); the
-            score is then a logit.
+            (section 4.7), "unconstrained": t + s, which may be negative (figure 3), or
+            of vectors their inner product, as eq. 7 has it; the score is then a logit.
         bias_net: whether training has the shallow tower of section 4.5.
         max_history: L, triggers of a user.
-        initial_path: t + s of an untrained model, so that L paths add up to little.
+        initial_path: t + s of an untrained model, so that L paths add up to little; of
+            no use to unconstrained ones, which start at 0.
         initial_direct: d of an untrained model.
         leaky_slope: of LeakyReLU below 0.
     Raises: ValueError: a field is outside its range.
@@ -52,7 +50,6 @@ class PdnConfig:
     behaviour_size: int = 8
     cooccurrence_size: int = 4
     trigger_units: tuple[int, ...] = (64, 32)
-    encoder_width: int = 0
     similarity_units: tuple[int, ...] = (32, 16)
     direct_units: tuple[int, ...] = (64, 32)
     path_width: int = 1
@@ -63,6 +60,16 @@ class PdnConfig:
     initial_direct: float = -2.0
     leaky_slope: float = 0.2
     cooccurrence: CooccurrenceConfig = CooccurrenceConfig()
+
+    @property
+    def path_start(self) -> float:
+        """`initial_path`, or 0 where paths are unconstrained."""
+        return 0.0 if self.merge == "unconstrained" else self.initial_path
+
+    @property
+    def weight_start(self) -> float:
+        """T and s of an untrained model: half of `path_start`; vectors start at 0."""
+        return self.path_start / 2 if self.path_width == 1 else 0.0
 
     def __post_init__(self) -> None:
         positive = (
@@ -77,10 +84,6 @@ class PdnConfig:
                 raise ValueError(
                     f"`{name}` must be at least 1. Received: {getattr(self, name)}"
                 )
-        if self.encoder_width < 0:
-            raise ValueError(
-                f"`encoder_width` must be at least 0. Received: {self.encoder_width}"
-            )
         for name in ("trigger_units", "similarity_units", "direct_units"):
             if any(units < 1 for units in getattr(self, name)):
                 raise ValueError(

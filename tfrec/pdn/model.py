@@ -14,7 +14,6 @@ import tensorflow as tf
 from tfrec.data.fields import RECENCY
 from tfrec.data.schema import Field, Schema
 from tfrec.layers.embedding import Embedding
-from tfrec.layers.transformer_encoder import TransformerEncoder
 from tfrec.pdn.config import PdnConfig
 from tfrec.pdn.cooccurrence import NUM_BUCKETS, Cooccurrence
 
@@ -44,12 +43,10 @@ class Pdn(keras.Model):
             )
             for name, field in schema.tables.items()
         }
-        half = config.initial_path / 2
         output, slope = config.path_width, config.leaky_slope
-        self.trigger_net = Mlp(config.trigger_units, output, slope, half, "trigger_net")
-        if config.encoder_width:
-            self.projection = keras.layers.Dense(config.encoder_width)
-            self.encoder = TransformerEncoder(1, config.encoder_width)
+        self.trigger_net = Mlp(
+            config.trigger_units, output, slope, config.weight_start, "trigger_net"
+        )
         self.similarity_net = SimilarityNet(config, len(cooccurrence.feature_names))
         if config.direct_units:
             *inner, width = config.direct_units
@@ -79,10 +76,6 @@ class Pdn(keras.Model):
         parts = [triggers_ble]
         if self.schema.behaviour:
             parts.append(self._embed(history, self.schema.behaviour))
-        if self.config.encoder_width:
-            projected_ble = self.projection(tf.concat(parts, axis=-1))
-            is_real_b1l = (history["item"] != 0)[:, tf.newaxis]
-            parts.append(self.encoder(projected_ble, attention_mask=is_real_b1l))
         state = {
             "trigger_ids": history["item"],
             "weights": self.trigger_net([user_be[:, tf.newaxis], *parts]),
@@ -162,7 +155,7 @@ class Pdn(keras.Model):
         if self.config.path_width == 1:
             total = weights[..., 0] + similarity[..., 0]
         else:
-            total = tf.reduce_sum(weights * similarity, -1) + self.config.initial_path
+            total = tf.reduce_sum(weights * similarity, -1) + self.config.path_start
         if self.config.merge == "softplus_sum":
             return tf.nn.softplus(total)
         return tf.exp(total) if self.config.merge == "product" else total
@@ -247,9 +240,7 @@ class SimilarityNet(keras.layers.Layer):
         self.trigger_part = keras.layers.Dense(first, use_bias=False)
         self.item_part = keras.layers.Dense(first)
         self.pair_part = keras.layers.Dense(first, use_bias=False)
-        last = keras.initializers.Constant(
-            config.initial_path / 2 if config.path_width == 1 else 0.0
-        )
+        last = keras.initializers.Constant(config.weight_start)
         self.hidden = [keras.layers.Dense(units) for units in rest]
         self.final = keras.layers.Dense(config.path_width, bias_initializer=last)
 
