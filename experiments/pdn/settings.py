@@ -35,7 +35,7 @@ CLOSED_FORM: dict[str, Any] = {
     "ease": ease.EaseConfig(l2=1000.0),
 }
 # Epochs of 204,800 examples, until validation users gain little more: scalar paths stop
-# after two, DIN and BST go on for six times as many. Those that score pairs see fewer.
+# after two, DIN and BST go on for six times as many.
 EPOCHS = {
     "dssm": 20,
     "youtube_dnn": 10,

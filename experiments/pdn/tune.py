@@ -2,10 +2,10 @@
 
     python -m experiments.pdn.tune --model=din --output_dir=runs/pdn-tuning
 
-Every model gets the same: 8 settings, about the same minutes (an eighth of the examples
-of a run), and the same fifth of the users, whose last training row validates. What
-`settings.py` has was taken from these logs; `results/tuning` keeps them, with the
-number of examples.
+Every model gets the same: 8 settings, an eighth of the examples of a run, and the same
+fifth of the users, whose last training row validates. `results/tuning` keeps the logs
+that `settings.py` was taken from, with the number of examples. That of vector-based PDN
+is of ten trials, longer ones and not of the grid below.
 """
 
 import dataclasses

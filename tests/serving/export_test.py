@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.serving import exporting, own_process
+from tests import own_process
+from tests.serving import exporting
 from tfrec import artifacts
 from tfrec.serving import model_card, warmup
 

@@ -9,7 +9,8 @@ import subprocess
 import pytest
 
 from experiments.serving import synthetic_exports
-from tests.serving import own_process, served_models
+from tests import own_process
+from tests.serving import served_models
 from tests.serving.server import running
 
 _BLOCK = re.compile(r"## Five commands\n.*?```sh\n(.*?)```", re.DOTALL)

@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from tests.serving import exporting, own_process
+from tests import own_process
+from tests.serving import exporting
 
 SOURCE = pathlib.Path(__file__).parent / "full_disk.c"
 FILES = [
@@ -36,7 +37,6 @@ def test_nothing_is_left_and_the_file_is_named(library, tmp_path, num_bytes):
         *("-m", "tests.serving.exporting", tmp_path / "model"),
         LD_PRELOAD=str(library),
         FULL_DISK_BYTES=str(num_bytes),
-        TF_CPP_MIN_LOG_LEVEL="2",
     )
     tries = json.loads(lines[-1])
     assert sorted(tries) == FILES

@@ -68,7 +68,7 @@ class PdnConfig:
 
     @property
     def weight_start(self) -> float:
-        """T and s of an untrained model: half of `path_start`; vectors start at 0."""
+        """Where t and s start: each at half of `path_start`, vectors at 0."""
         return self.path_start / 2 if self.path_width == 1 else 0.0
 
     def __post_init__(self) -> None:

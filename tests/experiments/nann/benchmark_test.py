@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from tests.experiments.modules import run_module
+from tests import own_process
 
 
 def _run(folder, *flags):
-    process = run_module(
-        "nann.benchmark",
+    process = own_process.run(
+        "-m",
+        "experiments.nann.benchmark",
         *("--num_items=3000", "--frontier=20", "--degree=8", "--rounds=2"),
         *("--ef=20,40,80", "--k=30", "--requests=25"),
         *("--bucket_step=2", f"--output_dir={folder}"),

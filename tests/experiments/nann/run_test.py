@@ -6,12 +6,14 @@ import subprocess
 
 import pytest
 
-from tests.experiments.modules import run_module
+from tests import own_process
 from tfrec.serving import model_card, warmup
 
 
 def _start(folder: pathlib.Path, *flags: str) -> subprocess.CompletedProcess:
-    return run_module("nann.run", f"--output_dir={folder}", *flags)
+    return own_process.run(
+        "-m", "experiments.nann.run", f"--output_dir={folder}", *flags
+    )
 
 
 def _run(folder: pathlib.Path, data_home: pathlib.Path, *flags: str) -> str:

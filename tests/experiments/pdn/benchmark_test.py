@@ -5,7 +5,7 @@ import json
 import pytest
 
 from experiments.pdn import results_benchmark
-from tests.experiments.modules import run_module
+from tests import own_process
 
 _SMALL = (
     *("--num_items=300", "--list=20", "--triggers=4", "--history=9", "--top_k=15"),
@@ -21,7 +21,9 @@ def answer(tmp_path_factory, data_home, ml_100k):
     folder = tmp_path_factory.mktemp("benchmark")
     folders = f"--output_dir={folder}", f"--cache_dir={folder / 'cache'}"
     home = f"--data_home={data_home}"
-    process = run_module("pdn.benchmark", *_SMALL, *folders, home)
+    process = own_process.run(
+        "-m", "experiments.pdn.benchmark", *_SMALL, *folders, home
+    )
     assert process.returncode == 0, process.stderr[-3000:]
     return json.loads((folder / "benchmark.json").read_text())
 

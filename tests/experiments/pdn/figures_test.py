@@ -10,7 +10,7 @@ import pytest
 from experiments.pdn import problem as problem_lib
 from experiments.pdn import settings
 from experiments.pdn.train import WEIGHTS, build_ranker
-from tests.experiments.modules import run_module
+from tests import own_process
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def run(tmp_path, ml_100k):
 
 def _draw(run: pathlib.Path, home: pathlib.Path) -> subprocess.CompletedProcess:
     flags = [f"--run={run}", f"--data_home={home}", "--categories=3", "--pairs=20"]
-    return run_module("pdn.figures", *flags)
+    return own_process.run("-m", "experiments.pdn.figures", *flags)
 
 
 def test_draws_what_the_run_allows(run, ml_100k):

@@ -11,7 +11,7 @@ import tensorflow as tf
 from experiments.pdn import problem as problem_lib
 from experiments.pdn import settings, system
 from experiments.pdn.train import WEIGHTS, build_ranker
-from tests.experiments.modules import run_module
+from tests import own_process
 from tests.stores import servers
 from tfrec import stores
 from tfrec.pdn import index as index_lib
@@ -22,7 +22,9 @@ from tfrec.serving import model_card, warmup
 
 
 def _start(folder: pathlib.Path, *flags: str) -> subprocess.CompletedProcess:
-    return run_module("pdn.run", f"--output_dir={folder}", *flags)
+    return own_process.run(
+        "-m", "experiments.pdn.run", f"--output_dir={folder}", *flags
+    )
 
 
 def _run(folder: pathlib.Path, data_home: pathlib.Path, *flags: str) -> str:
