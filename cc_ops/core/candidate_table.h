@@ -25,22 +25,21 @@ class CandidateTable {
     while ((int64_t{1} << (64 - shift_)) < 2 * num_ids) --shift_;
     const size_t size = size_t{1} << (64 - shift_);
     if (slots_.size() < size) slots_.resize(size);
-    std::fill_n(slots_.begin(), size, Slot{kEmpty, 0});
+    std::fill_n(slots_.begin(), size, Slot{kEmpty, kEmpty});
     mask_ = size - 1;
   }
 
-  // The number of `id`, which is -1 where the id is new. Valid until Reset.
-  int32_t* Find(int32_t id) {
+  // The number of `id`, which becomes `number` if the id is new.
+  //
+  // New ids are as likely as known ones: nothing here branches on that.
+  int32_t FindOrAdd(int32_t id, int32_t number) {
     constexpr uint64_t kGoldenRatio = 0x9e3779b97f4a7c15;
     size_t i = (static_cast<uint64_t>(id) * kGoldenRatio) >> shift_;
-    while (slots_[i].id != id) {
-      if (slots_[i].id == kEmpty) {
-        slots_[i] = Slot{id, -1};
-        break;
-      }
-      i = (i + 1) & mask_;
-    }
-    return &slots_[i].number;
+    Slot slot = slots_[i];
+    while (IsOther(slot.id, id)) slot = slots_[i = (i + 1) & mask_];
+    slot = Slot{id, slot.id == id ? slot.number : number};
+    slots_[i] = slot;
+    return slot.number;
   }
 
  private:
@@ -49,6 +48,13 @@ class CandidateTable {
     int32_t id;
     int32_t number;
   };
+
+  // Whether a slot holds another id: one branch where two comparisons are two,
+  // of which each is as likely as not.
+  static bool IsOther(int32_t slot, int32_t id) {
+    const uint64_t is_not_empty = static_cast<uint32_t>(slot - kEmpty);
+    return is_not_empty * static_cast<uint32_t>(slot ^ id) != 0;
+  }
 
   std::vector<Slot> slots_;
   size_t mask_ = 0;

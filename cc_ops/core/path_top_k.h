@@ -58,8 +58,8 @@ class PathTopK {
     if (status.ok()) status = AddPaths(index, query);
     if (status.ok()) status = AddDirectPaths(index, query);
     if (!status.ok()) return status;
-    WriteBest(results);
-    if (results.num_paths > 0) WritePaths(index, query, results);
+    const int64_t num_results = WriteBest(results);
+    if (results.num_paths > 0) WritePaths(index, query, num_results, results);
     return status;
   }
 
@@ -102,12 +102,13 @@ class PathTopK {
                  std::min(query.num_excluded, index.num_items));
     for (int64_t i = 0; i < query.num_excluded; ++i) {
       const int32_t id = query.excluded[i];
-      if (id != kPaddingId) *table_.Find(id) = kLeftOut;
+      if (id != kPaddingId) table_.FindOrAdd(id, kLeftOut);
     }
     Grow(num_entries_ + kLanes, &contributions_);
     Grow(num_entries_, &candidates_);
-    Grow(max_candidates + 1, &ids_);
-    Grow(max_candidates + 1, &scores_);
+    // One more, for what is written before it is known to be new.
+    Grow(max_candidates + 2, &ids_);
+    Grow(max_candidates + 2, &scores_);
     Grow(max_candidates + kLanes, &directs_);
     ids_[kLeftOut] = kPaddingId;
     scores_[kLeftOut] = 0.0f;
@@ -115,11 +116,21 @@ class PathTopK {
     int64_t entry = 0;
     for (int64_t i = 0; i < query.num_triggers; ++i) {
       if (query.triggers[i] == kPaddingId) continue;
+      if (i + 1 < query.num_triggers) Prefetch(index, query.triggers[i + 1]);
       const Status status = AddList(index, query, i, entry);
       if (!status.ok()) return status;
       entry += index.Size(query.triggers[i]);
     }
     return Status();
+  }
+
+  // Asks for the list that comes next.
+  template <typename Split>
+  static void Prefetch(const PathIndex<Split>& index, int32_t trigger) {
+    if (trigger == kPaddingId) return;
+    const int64_t begin = index.Begin(trigger);
+    tfrec::Prefetch(index.neighbours + begin, index.Size(trigger));
+    tfrec::Prefetch(index.similarities + begin, index.Size(trigger));
   }
 
   // Adds the list of the i-th trigger, whose first entry is number `begin`.
@@ -138,35 +149,43 @@ class PathTopK {
       return NotFinite(index, trigger, query.weights[i]);
     }
     Softplus(contributions, RoundUpToLanes(size));
-    int32_t* candidates = candidates_.data() + begin;
-    const int32_t first_new = num_candidates_;
-    for (int64_t j = 0; j < size; ++j) {
-      const int32_t id = neighbours[j];
-      int32_t* candidate = table_.Find(id);
-      if (*candidate < 0) *candidate = NewCandidate(index, id);
-      candidates[j] = *candidate;
-      scores_[*candidate] += contributions[j];
-    }
-    InnerProducts(query.user_vector, index.item_vectors, index.width,
-                  ids_.data() + first_new, num_candidates_ - first_new,
-                  directs_.data() + first_new);
+    AddEntries(index, neighbours, contributions, size,
+               candidates_.data() + begin);
     return status;
   }
 
-  // Notes an item, and asks for its vector, which is read after the list.
+  // Adds contributions to the scores of their items, of which some are new.
+  //
+  // Without branches: each item is written behind the last candidate, and what
+  // is written there counts if the item is new.
   template <typename Split>
-  int32_t NewCandidate(const PathIndex<Split>& index, int32_t id) {
-    if (index.available != nullptr && !index.available[id]) return kLeftOut;
-    PrefetchRow(index.item_vectors + id * index.width, index.width);
-    ids_[num_candidates_] = id;
-    scores_[num_candidates_] = 0.0f;
-    return num_candidates_++;
+  void AddEntries(const PathIndex<Split>& index, const int32_t* neighbours,
+                  const float* contributions, int64_t size,
+                  int32_t* candidates) {
+    int32_t* ids = ids_.data();
+    float* scores = scores_.data();
+    int32_t end = num_candidates_;
+    for (int64_t j = 0; j < size; ++j) {
+      const int32_t id = neighbours[j];
+      const bool is_available =
+          index.available == nullptr || index.available[id];
+      const int32_t candidate =
+          table_.FindOrAdd(id, is_available ? end : kLeftOut);
+      ids[end] = id;
+      scores[end] = 0.0f;
+      scores[candidate] += contributions[j];
+      candidates[j] = candidate;
+      end += candidate == end;
+    }
+    num_candidates_ = end;
   }
 
   // Adds softplus(user . item), unless the vectors are of width 0.
   template <typename Split>
   Status AddDirectPaths(const PathIndex<Split>& index, const PathQuery& query) {
     if (index.width == 0) return Status();
+    InnerProducts(query.user_vector, index.item_vectors, index.width,
+                  ids_.data() + 1, num_candidates_ - 1, directs_.data() + 1);
     for (int64_t i = 1; i < num_candidates_; ++i) {
       if (IsFinite(directs_[i])) continue;
       return Status::Invalid(
@@ -179,7 +198,8 @@ class PathTopK {
     return Status();
   }
 
-  void WriteBest(const PathResults& results) {
+  // Returns the number of results.
+  int64_t WriteBest(const PathResults& results) {
     best_.Reset(results.k);
     for (int64_t i = 1; i < num_candidates_; ++i) {
       best_.Add(ScoreKey(scores_[i], ids_[i]));
@@ -192,21 +212,21 @@ class PathTopK {
     std::fill(results.ids + rank, results.ids + results.k, kPaddingId);
     std::fill(results.scores + rank, results.scores + results.k,
               -std::numeric_limits<float>::infinity());
+    return rank;
   }
 
   // Goes through the entries again, for the paths to the results.
   template <typename Split>
   void WritePaths(const PathIndex<Split>& index, const PathQuery& query,
-                  const PathResults& results) {
-    const int64_t size = results.k * results.num_paths;
-    std::fill_n(results.path_triggers, size, kPaddingId);
-    std::fill_n(results.path_contributions, size, 0.0f);
-    constexpr int32_t kNoRank = -1;
-    ranks_.assign(num_candidates_, kNoRank);
-    for (int64_t rank = 0; rank < results.k; ++rank) {
-      const int32_t id = results.ids[rank];
-      if (id == kPaddingId) break;
-      ranks_[*table_.Find(id)] = static_cast<int32_t>(rank);
+                  int64_t num_results, const PathResults& results) {
+    // A row for each result, and one that no path gets into, for other items.
+    const int64_t width = std::min(results.num_paths, num_entries_);
+    paths_.assign(num_results * width, 0);
+    paths_.resize((num_results + 1) * width, UINT64_MAX);
+    ranks_.assign(num_candidates_, static_cast<int32_t>(num_results));
+    for (int64_t rank = 0; rank < num_results; ++rank) {
+      ranks_[table_.FindOrAdd(results.ids[rank], kLeftOut)] =
+          static_cast<int32_t>(rank);
     }
     int64_t entry = 0;
     for (int64_t i = 0; i < query.num_triggers; ++i) {
@@ -214,36 +234,32 @@ class PathTopK {
       if (trigger == kPaddingId) continue;
       const int64_t end = entry + index.Size(trigger);
       for (; entry < end; ++entry) {
-        const int32_t rank = ranks_[candidates_[entry]];
-        if (rank == kNoRank) continue;
-        InsertPath(trigger, contributions_[entry], results.num_paths,
-                   results.path_triggers + rank * results.num_paths,
-                   results.path_contributions + rank * results.num_paths);
+        InsertKey(ScoreKey(contributions_[entry], trigger), width,
+                  paths_.data() + ranks_[candidates_[entry]] * width);
+      }
+    }
+    const int64_t size = results.k * results.num_paths;
+    std::fill_n(results.path_triggers, size, kPaddingId);
+    std::fill_n(results.path_contributions, size, 0.0f);
+    for (int64_t rank = 0; rank < num_results; ++rank) {
+      for (int64_t i = 0; i < width; ++i) {
+        const uint64_t key = paths_[rank * width + i];
+        if (key == 0) break;
+        const int64_t place = rank * results.num_paths + i;
+        results.path_triggers[place] = IdOfKey(key);
+        results.path_contributions[place] = ScoreOfKey(key);
       }
     }
   }
 
-  // Puts a path in its place among the `num_paths` best of one result.
-  static void InsertPath(int32_t trigger, float contribution, int64_t num_paths,
-                         int32_t* triggers, float* contributions) {
-    const auto comes_before = [&](int64_t i) {
-      if (triggers[i] == kPaddingId) return true;
-      if (contribution != contributions[i]) {
-        return contribution > contributions[i];
-      }
-      return trigger < triggers[i];
-    };
-    int64_t place = num_paths;
-    while (place > 0 && comes_before(place - 1)) {
-      if (place < num_paths) {
-        triggers[place] = triggers[place - 1];
-        contributions[place] = contributions[place - 1];
-      }
-      --place;
+  // Puts a key in its place among keys that descend; the smallest gives way.
+  static void InsertKey(uint64_t key, int64_t size, uint64_t* keys) {
+    if (key <= keys[size - 1]) return;
+    for (int64_t i = 0; i < size; ++i) {
+      const uint64_t larger = std::max(keys[i], key);
+      key = std::min(keys[i], key);
+      keys[i] = larger;
     }
-    if (place == num_paths) return;
-    triggers[place] = trigger;
-    contributions[place] = contribution;
   }
 
   // A vector's memory is kept, and what it holds is not set.
@@ -260,7 +276,8 @@ class PathTopK {
   std::vector<int32_t> ids_;          // of each candidate
   std::vector<float> scores_;         // of each candidate
   std::vector<float> directs_;        // of each candidate
-  std::vector<int32_t> ranks_;        // of each candidate, -1 where it has none
+  std::vector<int32_t> ranks_;        // of each candidate, behind all for none
+  std::vector<uint64_t> paths_;       // keys of the best paths of each result
   LargestKeys best_;
 };
 

@@ -22,7 +22,6 @@
 namespace tfrec {
 
 constexpr int64_t kLanes = 16;
-constexpr int64_t kCacheLineFloats = 16;
 
 // The size of an array that the functions below may write to its end.
 inline int64_t RoundUpToLanes(int64_t size) {
@@ -95,22 +94,30 @@ inline void Softplus(float* values, int64_t size) {
 inline bool AddToEach(float value, const float* addends, int64_t size,
                       float* sums) {
   bool all_finite = true;
-  for (int64_t i = 0; i < size; ++i) {
-    sums[i] = value + addends[i];
-    all_finite &= IsFinite(sums[i]);
+  int64_t begin = 0;
+  for (; begin + kLanes <= size; begin += kLanes) {
+    float* block = sums + begin;
+    for (int64_t i = 0; i < kLanes; ++i) {
+      block[i] = value + addends[begin + i];
+      all_finite &= IsFinite(block[i]);
+    }
+  }
+  for (; begin < size; ++begin) {
+    sums[begin] = value + addends[begin];
+    all_finite &= IsFinite(sums[begin]);
   }
   return all_finite;
 }
 
-// Asks for the memory of a row that is read a few rows later. Inlined by force:
-// GCC drops calls of a function that only prefetches, as without effect.
-__attribute__((always_inline)) inline void PrefetchRow(const float* row,
-                                                       int64_t width) {
+// Asks for the memory of an array that is read soon. Inlined by force: GCC
+// drops calls of a function that only prefetches, as without effect.
+template <typename T>
+__attribute__((always_inline)) inline void Prefetch(const T* array,
+                                                    int64_t size) {
+  constexpr int64_t kLine = 64 / sizeof(T);
   constexpr int64_t kMaxLines = 8;  // The CPU sees the sequence by then.
-  const int64_t end = std::min(width, kMaxLines * kCacheLineFloats);
-  for (int64_t i = 0; i < end; i += kCacheLineFloats) {
-    __builtin_prefetch(row + i);
-  }
+  const int64_t end = std::min(size, kMaxLines * kLine);
+  for (int64_t i = 0; i < end; i += kLine) __builtin_prefetch(array + i);
 }
 
 // The inner products of one vector with the rows `ids` of a matrix.
@@ -118,8 +125,10 @@ TFREC_VECTOR_CLONES
 inline void InnerProducts(const float* vector, const float* rows, int64_t width,
                           const int32_t* ids, int64_t num_ids,
                           float* products) {
+  constexpr int64_t kAhead = 16;
   for (int64_t j = 0; j < num_ids; ++j) {
     const float* row = rows + ids[j] * width;
+    Prefetch(rows + ids[std::min(j + kAhead, num_ids - 1)] * width, width);
     float sums[kLanes] = {};
     int64_t begin = 0;
     for (; begin + kLanes <= width; begin += kLanes) {
