@@ -52,7 +52,7 @@ class CandidateTable {
   // Whether a slot holds another id: one branch where two comparisons are two,
   // of which each is as likely as not.
   static bool IsOther(int32_t slot, int32_t id) {
-    const uint64_t is_not_empty = static_cast<uint32_t>(slot - kEmpty);
+    const uint64_t is_not_empty = static_cast<uint32_t>(slot ^ kEmpty);
     return is_not_empty * static_cast<uint32_t>(slot ^ id) != 0;
   }
 

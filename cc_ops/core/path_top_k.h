@@ -45,8 +45,9 @@ struct PathResults {
 // Eq. 14: softplus(user . item) plus softplus(weight + similarity) of each path
 // to the item, added up in the order of the triggers, then of their lists, so
 // that a user's results depend on nothing but the user and the index. O(paths +
-// candidates * D + K log K + K * P); the memory, O(paths), is kept for the next
-// search: have one object a thread.
+// candidates * D + K log K), and P for each path that is among the best P of
+// its item so far; the memory, O(paths + K * P), is kept for the next search:
+// have one object a thread.
 class PathTopK {
  public:
   // The index has passed CheckPathIndex, and k >= 1. Everything else is checked

@@ -193,9 +193,9 @@ class SearchPool {
   std::vector<std::unique_ptr<PathTopK>> free_;
 };
 
-// The best items over two-hop paths. Li et al. 2021 (PDN), eq. 14. O(paths +
-// candidates * D + K log K) a user. Users are spread over threads and share
-// nothing that they write to: any number of threads gives the same bytes.
+// The best items over two-hop paths. Li et al. 2021 (PDN), eq. 14. Users are
+// spread over threads and share nothing that they write to: any number of
+// threads gives the same bytes.
 template <typename Split>
 class PathTopKOp : public tensorflow::OpKernel {
  public:

@@ -34,7 +34,7 @@ Run = tuple[str, str, int]
 def runs_of(sweep: str) -> list[Run]:
     """Data set, model and seed of each run, those first that matter most."""
     if sweep == "amazon":
-        table_4 = ("pdn", "pcf", "bst")
+        table_4 = ("pdn", "pdn-vector", "pcf", "bst")
         others = (*settings_lib.CLOSED_FORM, *settings_lib.NEURAL)
         return [
             (dataset, model, 0)
