@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import rich.console
-import tensorflow as tf
 
 from experiments import timing
 from experiments.pdn import synthetic
@@ -18,6 +17,7 @@ from tfrec.pdn import index_build
 from tfrec.pdn.index import PathIndex
 from tfrec.pdn.index_inputs import IndexInputs
 from tfrec.pdn.index_shards import IndexConfig
+from tfrec.pdn.pair_scores import pair_scorer
 
 _ROWS_A_USER = 40
 
@@ -38,23 +38,13 @@ class Generation:
         profile = synthetic.item_features(num_items, seed)
         raw_ids = synthetic.path_index(num_items, 1, seed).item_ids
         self.inputs = IndexInputs(raw_ids, self.model.cooccurrence.counts, profile)
-        tables = {name: tf.constant(values) for name, values in profile.items()}
-
-        @tf.function(reduce_retracing=True)
-        def score(triggers: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-            pairs = [
-                {"item": ids, **{k: tf.gather(v, ids) for k, v in tables.items()}}
-                for ids in (triggers, items)
-            ]
-            return self.model.similarity(*pairs)[..., 0]
-
-        self._score = score
+        self._score_pairs = pair_scorer(self.model, profile)
 
     def build(self, k: int, k_hat: int) -> PathIndex:
         """Builds the index in memory, without progress on the terminal."""
         return index_build.build(
             self.inputs,
-            lambda triggers, items: self._score(triggers, items).numpy(),
+            self._score_pairs,
             IndexConfig(k=min(k, k_hat), k_hat=k_hat),
             "benchmark",
             console=rich.console.Console(file=io.StringIO(), force_terminal=False),

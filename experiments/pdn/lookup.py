@@ -10,6 +10,11 @@ import tensorflow as tf
 from tfrec.pdn.retrieval import PathRetriever
 
 
+def array_of(variable: tf.Variable) -> np.ndarray:
+    """What a variable holds, without a copy."""
+    return np.asarray(memoryview(variable.read_value()))
+
+
 class Lookup:
     """Looks up the same lists as PathTopK, of one user.
 
@@ -18,7 +23,8 @@ class Lookup:
         top_k: K.
 
     Attributes:
-        arrays: neighbours, similarities and row splits, in NumPy.
+        arrays: neighbours, similarities and row splits, in NumPy: the retriever's own
+            memory, as a copy of it would be colder than what others read too.
     """
 
     def __init__(self, retriever: PathRetriever, top_k: int):
@@ -26,7 +32,7 @@ class Lookup:
         self._similarities = retriever.similarities
         self._row_splits = retriever.row_splits
         self.arrays = [
-            variable.numpy()
+            array_of(variable)
             for variable in (self._neighbours, self._similarities, self._row_splits)
         ]
         self._top_k = top_k

@@ -147,9 +147,12 @@ class Service:
         Args:
             index: neighbours, similarities and row splits.
         """
-        vectors = self.retriever.item_vectors.numpy()
+        retriever = self.retriever
+        vectors = lookup.array_of(retriever.item_vectors)
         rest = (np.zeros([1, 0], np.int32), np.zeros(0, bool), self.top_k, NUM_PATHS)
-        arguments = [tf.convert_to_tensor(x) for x in (*index, vectors, *rest[:-1])]
+        held = (retriever.neighbours, retriever.similarities, retriever.row_splits)
+        lists = [variable.read_value() for variable in held]
+        others = [retriever.item_vectors.read_value(), *map(tf.constant, rest[:-1])]
         weighed = [[part.numpy() for part in one] for one in self.weighed]
 
         def core(turn: int) -> tuple:
@@ -158,7 +161,6 @@ class Service:
 
         def direct(turn: int) -> tuple:
             triggers, weights, users = _pick(self.weighed, turn)
-            lists, others = arguments[:3], arguments[3:]
             return tfrec_ops.path_top_k(
                 triggers, weights, *lists, users, *others, num_paths=NUM_PATHS
             )

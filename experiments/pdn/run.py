@@ -4,8 +4,9 @@
 
 Stages: prepare the data, train, rank the test users' targets by both protocols, and for
 PDN build the index, compare greedy retrieval with scoring every item, draw the figures,
-export and query the export in a new process. Each writes into `--output_dir`; with
-`--resume` a training that was cut off goes on where it was.
+export and query the export in a new process; with `--store`, publish the index there.
+Each writes into `--output_dir`; with `--resume` a training or an index that was cut off
+goes on where it was.
 """
 
 import pathlib
@@ -17,14 +18,17 @@ import tensorflow as tf
 from absl import app, flags
 from rich.console import Console
 
-from experiments.pdn import evaluate, plots, report, system
+from experiments.pdn import evaluate, plots, publish, report, system
 from experiments.pdn import problem as problem_lib
 from experiments.pdn import settings as settings_lib
 from experiments.pdn.train import train
 from experiments.run_folder import prepare_folder
 from tfrec import artifacts
 from tfrec.data.errors import DataError
+from tfrec.stores import StoreError
 from tfrec.training import TrainingInterrupted, configure
+
+OUTPUTS = ("result.json", "users.npz", "index", "index.shards")
 
 _DATASET = flags.DEFINE_enum(
     "dataset", settings_lib.TESTING_DATASET, settings_lib.DATASETS, "Which data set."
@@ -45,6 +49,12 @@ _RESUME = flags.DEFINE_bool("resume", False, "Keep what an earlier run finished.
 _SYSTEM = flags.DEFINE_bool(
     "system", True, "PDN: also index, greedy retrieval, figures and export."
 )
+_STORE = flags.DEFINE_string(
+    "store",
+    None,
+    "PDN: also publish the index there, and retrieve from it: lmdb:///<folder> or "
+    "redis://<host>:<port>.",
+)
 _TESTING = flags.DEFINE_bool(
     "testing", False, "A few steps on ml-100k, to see that everything runs."
 )
@@ -59,6 +69,11 @@ def make_setting() -> settings_lib.Setting:
         raise app.UsageError(
             f"--testing must go with --dataset={settings_lib.TESTING_DATASET}. "
             f"Received: --dataset={_DATASET.value}"
+        )
+    if _STORE.value and not (_MODEL.value == "pdn" and _SYSTEM.value):
+        raise app.UsageError(
+            "--store must go with --model=pdn and --system. "
+            f"Received: --model={_MODEL.value}, --system={_SYSTEM.value}"
         )
     return settings_lib.setting_for(
         _DATASET.value, _MODEL.value, _SEED.value, _TESTING.value
@@ -75,7 +90,7 @@ def run(
 ) -> dict:
     """All stages; returns the record, which is also `result.json` in `folder`."""
     problem = problem_lib.load(setting, seed, data_home)
-    prepare_folder(folder, setting, resume, ("result.json", "users.npz", "index"))
+    prepare_folder(folder, setting, resume, OUTPUTS)
     console.print(
         f"[bold]{setting.dataset}, {setting.model}, seed {seed}[/bold]: "
         f"{problem.split.train.size:,} training targets, "
@@ -87,6 +102,8 @@ def run(
     metrics, users = evaluate.evaluate(ranker, problem)
     if setting.model == "pdn" and _SYSTEM.value:
         index = system.load_or_build(ranker, problem, folder)
+        if _STORE.value:
+            publish.publish(ranker, problem, index, _STORE.value, console)
         metrics["agreement"] = system.agreement(ranker, problem, index)
         system.export_and_query(ranker, problem, index, folder, console)
     partial = folder / "partial-users.npz"
@@ -117,7 +134,7 @@ def main(argv: Sequence[str]) -> None:
         run(setting, _SEED.value, folder, _DATA_HOME.value, _RESUME.value, Console())
     except TrainingInterrupted as interrupt:
         sys.exit(f"{interrupt}\nAdd --resume to go on from there.")
-    except DataError as error:
+    except (DataError, StoreError) as error:
         sys.exit(str(error))
 
 

@@ -25,6 +25,7 @@ from tfrec.pdn.export import CARD, export
 from tfrec.pdn.index import PathIndex
 from tfrec.pdn.index_inputs import IndexInputs
 from tfrec.pdn.index_shards import IndexConfig
+from tfrec.pdn.pair_scores import pair_scorer
 from tfrec.pdn.retrieval import PathRetriever
 
 NUM_AGREEMENT_USERS = 1000
@@ -37,9 +38,8 @@ def model_version(folder: pathlib.Path) -> str:
 
 def index_inputs(ranker: PdnRanker, problem: Problem) -> IndexInputs:
     """Candidate pairs: met by one user, or of one category."""
-    profile = {k: v for k, v in problem.fields.item.items() if k != "item"}
     counts = ranker.model.cooccurrence.counts
-    return IndexInputs(problem.raw_item_ids, counts, profile)
+    return IndexInputs(problem.raw_item_ids, counts, problem.fields.item)
 
 
 def build_index(
@@ -50,23 +50,13 @@ def build_index(
     path: pathlib.Path | None = None,
 ) -> PathIndex:
     """The index by the trained SimNet; `path` is where it is kept, and resumed."""
-    model, features = ranker.model, problem.fields.item
-    tables = {name: tf.constant(values) for name, values in features.items()}
-
-    @tf.function(reduce_retracing=True)
-    def score(triggers: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-        pairs = [
-            {"item": ids, **{k: tf.gather(v, ids) for k, v in tables.items()}}
-            for ids in (triggers, items)
-        ]
-        return model.similarity(*pairs)[..., 0]
-
     return index_build.build(
         index_inputs(ranker, problem),
-        lambda triggers, items: score(triggers, items).numpy(),
+        pair_scorer(ranker.model, problem.fields.item),
         config,
         version,
         path,
+        overwrite=True,
     )
 
 
@@ -76,14 +66,13 @@ def load_or_build(
     """The index of this run, from `folder` if it is of these weights."""
     setting, version = problem.setting.index, model_version(folder)
     path = folder / "index"
+    config = IndexConfig(k=setting.k, k_hat=setting.k_hat)
     if path.exists():
         found = index_lib.load(path)
-        if found.meta["model_version"] == version and found.meta["k"] == setting.k:
+        wanted = {"model_version": version, "k": config.k, "k_hat": config.k_hat}
+        if wanted.items() <= found.meta.items():
             return found
-    config = IndexConfig(k=setting.k, k_hat=setting.k_hat)
-    index = build_index(ranker, problem, config, version)
-    index_lib.save(index, path, overwrite=True)
-    return index
+    return build_index(ranker, problem, config, version, path)
 
 
 def agreement(

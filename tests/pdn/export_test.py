@@ -13,6 +13,7 @@ from tfrec import ops
 from tfrec.pdn import index_build
 from tfrec.pdn.export import Served
 from tfrec.pdn.index_shards import IndexConfig
+from tfrec.pdn.pair_scores import pair_scorer
 from tfrec.pdn.retrieval import PathRetriever
 from tfrec.pdn.saved_similarity import SavedSimilarity
 
@@ -221,11 +222,12 @@ def test_similarities(served, problem):
     pairs = np.array([[1, 2], [2, 1], [30, 7], [5, 5]])
     triggers, items = (tf.constant(indexes.RAW_IDS[ids - 1]) for ids in pairs.T)
     found = served["similarities"](triggers=triggers, items=items)["similarities"]
-    expected = indexes.score_pairs(model)(*pairs.T)
+    simnet = pair_scorer(model, {"category": problems.categories()})
+    expected = simnet(*pairs.T)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     unknown = tf.fill([4], np.int64(exports.UNKNOWN))
     found = served["similarities"](triggers=triggers, items=unknown)["similarities"]
-    expected = indexes.score_pairs(model)(pairs[:, 0], np.zeros(4, np.int32))
+    expected = simnet(pairs[:, 0], np.zeros(4, np.int32))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 

@@ -85,6 +85,14 @@ def test_an_interrupted_write_is_made_again_and_a_sealed_one_refused(store):
     index_problems.assert_equal(index_store.read_from_store(store, "v1"), index)
 
 
+@pytest.mark.parametrize("changed", [{"kind": "nann-index"}, {"format": 2}])
+def test_another_layout_is_refused(store, changed):
+    store.put("1", [0], [struct.pack("<Iq", 0, 70)])
+    store.commit("1", {"kind": "pdn-index", "format": 1, **small().meta, **changed})
+    with pytest.raises(StoreError, match=f"`{next(iter(changed))}` of version '1'"):
+        index_store.read_lists(store, np.array([0]), "v1", "1")
+
+
 def test_none_is_current(store):
     with pytest.raises(StoreError, match="must be current"):
         index_store.read_from_store(store, "v1")
@@ -92,7 +100,7 @@ def test_none_is_current(store):
 
 def test_a_broken_value_is_refused(store):
     store.put("1", [0], [struct.pack("<Iqi", 2, 70, 1)])
-    store.commit("1", {"model_version": "v1"})
+    store.commit("1", {"kind": "pdn-index", "format": 1, **small().meta})
     with pytest.raises(ArtifactError, match="12 \\+ 8 n bytes.*16 bytes, 02000000"):
         index_store.read_lists(store, np.array([0]), "v1", "1")
 
@@ -101,5 +109,10 @@ def test_a_missing_position_is_named(store):
     store.put("1", [0, 2], [struct.pack("<Iq", 0, 70)] * 2)
     meta = {"kind": "pdn-index", "format": 1, **small().meta}
     store.commit("1", meta)
-    with pytest.raises(ArtifactError, match="Version '1' must hold position 1"):
+    lost = "Version '1' must hold position 1. Received: no value"
+    with pytest.raises(ArtifactError, match=lost):
         index_store.read_from_store(store, "v1", "1")
+    store.switch("1")
+    for version in ("1", None):
+        with pytest.raises(ArtifactError, match=lost):
+            index_store.read_lists(store, np.array([0, 1]), "v1", version)

@@ -9,19 +9,10 @@ from tfrec.pdn.index import PathIndex
 from tfrec.pdn.index_inputs import IndexInputs
 from tfrec.pdn.index_shards import IndexConfig
 from tfrec.pdn.model import Pdn
+from tfrec.pdn.pair_scores import pair_scorer
 
 VERSION = "model-1"
 RAW_IDS = 1000 + 7 * np.arange(problems.NUM_ITEMS, dtype=np.int64)
-
-
-def score_pairs(model: Pdn):
-    """SimNet on item ids."""
-
-    def score(triggers: np.ndarray, items: np.ndarray) -> np.ndarray:
-        pairs = problems.items(triggers), problems.items(items)
-        return model.similarity(*pairs)[..., 0].numpy()
-
-    return score
 
 
 def inputs(model: Pdn, all_pairs: bool = False) -> IndexInputs:
@@ -39,7 +30,8 @@ def build(
     """Lists of at most k of k_hat candidates."""
     config = IndexConfig(k=k, k_hat=k_hat, items_per_shard=7, pairs_per_batch=40)
     found = inputs(model, all_pairs)
-    return index_build.build(found, score_pairs(model), config, VERSION)
+    simnet = pair_scorer(model, {"category": problems.categories()})
+    return index_build.build(found, simnet, config, VERSION)
 
 
 def greedy(model: Pdn, index: PathIndex, features: dict, b: int, m: int) -> dict:

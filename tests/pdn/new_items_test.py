@@ -12,7 +12,8 @@ from tfrec import stores
 from tfrec.pdn.index_extend import extend
 from tfrec.pdn.index_inputs import IndexInputs
 from tfrec.pdn.index_store import write_to_store
-from tfrec.pdn.retrieval import PathRetriever, known_fields
+from tfrec.pdn.pair_scores import pair_scorer
+from tfrec.pdn.retrieval import PathRetriever
 from tfrec.pdn.store_retrieval import StoreRetriever
 from tfrec.stores import StoreError
 
@@ -21,19 +22,6 @@ NEW_CATEGORY = 9  # beyond the model's table, like the ids of the items
 CATEGORIES = np.append(problems.categories(), [1, 2, NEW_CATEGORY, 3]).astype(np.int32)
 RAW_IDS = np.append(indexes.RAW_IDS, [5, 6, 7, 8])
 TRIGGER = 12  # an old item that users met together with each new one
-
-
-def score_pairs(model):
-    """SimNet on ids up to N + M."""
-
-    def score(triggers, items):
-        pairs = [
-            known_fields(model, {"item": ids, "category": CATEGORIES[ids]})
-            for ids in (triggers, items)
-        ]
-        return model.similarity(*pairs)[..., 0].numpy()
-
-    return score
 
 
 def inputs(model) -> IndexInputs:
@@ -49,7 +37,16 @@ def inputs(model) -> IndexInputs:
 def parts():
     model = problems.model(seed=8)
     index = indexes.build(model, k=20, k_hat=25)
-    return model, index, extend(index, inputs(model), score_pairs(model), "model-1")
+    return (
+        model,
+        index,
+        extend(
+            index,
+            inputs(model),
+            pair_scorer(model, {"category": CATEGORIES}),
+            "model-1",
+        ),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +68,9 @@ def test_similarity_of_a_new_item_is_of_what_is_known_of_it(parts):
     """Eq. 9 with zeros for the item's own row, its category, and no co-occurrence."""
     model = parts[0]
     new = np.array([31, 33], np.int32)
-    found = score_pairs(model)(np.full(2, TRIGGER, np.int32), new)
+    found = pair_scorer(model, {"category": CATEGORIES})(
+        np.full(2, TRIGGER, np.int32), new
+    )
     trigger = {"item": TRIGGER, "category": CATEGORIES[TRIGGER]}
     nothing = np.zeros(len(model.cooccurrence.feature_names), int)
     for similarity, category in zip(found, (1, 0), strict=True):
@@ -151,7 +150,9 @@ def test_an_export_serves_new_items(parts, retriever, tmp_path):
         np.testing.assert_allclose(found["scores"], expected.scores, rtol=1e-5)
     pair = [tf.constant(RAW_IDS[ids]) for ids in ([OLD, 3], [3, OLD + 2])]
     found = served["similarities"](triggers=pair[0], items=pair[1])["similarities"]
-    expected = score_pairs(model)(np.array([OLD + 1, 4]), np.array([4, OLD + 3]))
+    expected = pair_scorer(model, {"category": CATEGORIES})(
+        np.array([OLD + 1, 4]), np.array([4, OLD + 3])
+    )
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 

@@ -101,6 +101,11 @@ def test_store_gives_what_the_index_gives(parts, store, m):
     excluded[:, 1] = -1
     found = served.retrieve(features, K, excluded)
     assert_same(found, local.retrieve(features, K, excluded))
+    available = np.ones(index.num_items, bool)
+    available[expected.positions.numpy()[0, :2]] = False
+    found = served.retrieve(features, K, excluded, available)
+    assert_same(found, local.retrieve(features, K, excluded, available))
+    assert not np.isin(found.positions, np.flatnonzero(~available)).any()
     assert served.model is model
     with pytest.raises(tf.errors.InvalidArgumentError, match="k"):
         served.retrieve(features, 0)

@@ -7,6 +7,7 @@ float32, their s_ji, descending.
 
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -43,15 +44,19 @@ def read_lists(
 
     Args:
         store: that holds the index.
-        positions: int `(M,)`; one that the index does not have, such as -1, gets an
-            empty list.
+        positions: int `(M,)`; one that the index does not have, such as -1 or that of
+            a newer item, gets an empty list.
         model_version: what the index must be of.
         version: of the store; by default the current one.
     Returns: neighbours, M lists of int32 positions, and their similarities, float32.
     Raises: StoreError: the version is of an index of another model, both being named,
-        or is not readable. ArtifactError: a value breaks the layout.
+        or is not readable. ArtifactError: a value breaks the layout, or is lost.
     """
-    values = store.get(positions, version, {"model_version": model_version})
+    values = store.get(positions, version, _expected(model_version))
+    none = [p for p, v in zip(positions, values, strict=True) if v is None and p >= 0]
+    name = version or store.current()
+    if none and name and min(none) < store.meta(name)["num_keys"]:
+        raise _lost(name, min(none))
     lists = [_unpack(value) if value is not None else _EMPTY for value in values]
     neighbours, similarities, _, splits = _joined(lists)
     return Ragged(neighbours, splits), similarities
@@ -67,11 +72,7 @@ def read_from_store(
     name = store.current() if version is None else version
     if name is None:
         raise StoreError("A version of the store must be current. Received: none is")
-    expect = {
-        "kind": index_lib.KIND,
-        "format": index_lib.FORMAT,
-        "model_version": model_version,
-    }
+    expect = _expected(model_version)
     store.get(np.zeros(0, np.int64), name, expect)
     meta = store.meta(name)
     lists = []
@@ -79,7 +80,7 @@ def read_from_store(
         keys = np.arange(begin, min(begin + _BATCH, meta["num_keys"]))
         for key, value in zip(keys, store.get(keys, name, expect), strict=True):
             if value is None:
-                raise ArtifactError(f"Version {name!r} must hold position {key}.")
+                raise _lost(name, key)
             lists.append(_unpack(value))
     neighbours, similarities, item_ids, splits = _joined(lists)
     own = ("kind", "format", "num_keys", "num_bytes", "checksum")
@@ -92,6 +93,20 @@ def read_from_store(
     )
     index.check()
     return index
+
+
+def _expected(model_version: str) -> dict[str, Any]:
+    return {
+        "kind": index_lib.KIND,
+        "format": index_lib.FORMAT,
+        "model_version": model_version,
+    }
+
+
+def _lost(version: str, position: int) -> ArtifactError:
+    return ArtifactError(
+        f"Version {version!r} must hold position {position}. Received: no value"
+    )
 
 
 _List = tuple[np.ndarray, np.ndarray, int]

@@ -37,7 +37,11 @@ class StoreRetriever:
         return self._retriever.model
 
     def retrieve(
-        self, features: Mapping[str, Any], k: int, excluded: Any = None
+        self,
+        features: Mapping[str, Any],
+        k: int,
+        excluded: Any = None,
+        available: Any = None,
     ) -> Retrieved:
         """The best items over the users' paths, all lists of one version of the index.
 
@@ -45,7 +49,9 @@ class StoreRetriever:
             features: of the schema.
             k: K, at least 1.
             excluded: int32 `(B, S)` positions that a user does not get, -1 pads.
+            available: bool `(N,)`, False for delisted items; None: all are there.
         Raises:
+            ArtifactError: the version has lost an item.
             StoreError: the current version is of another model (both are named), or
                 has newer items, whose q_i the retriever does not have.
             StoreUnavailable: the store does not answer: nobody gets a partial list.
@@ -70,7 +76,7 @@ class StoreRetriever:
                 users,
                 self._vectors(ids),
                 _places(ids, np.asarray(excluded)),
-                tf.zeros([0], tf.bool),
+                np.zeros(0, bool) if available is None else np.asarray(available)[ids],
                 k,
                 num_paths=self._retriever.num_paths,
             )

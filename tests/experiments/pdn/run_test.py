@@ -1,23 +1,23 @@
 """The whole experiment at its TESTING setting, on real data, twice; two baselines."""
 
+import dataclasses
+import io
 import json
 import pathlib
 import subprocess
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from rich.console import Console
 
 from experiments.pdn import problem as problem_lib
-from experiments.pdn import settings, system
+from experiments.pdn import publish, settings, system
 from experiments.pdn.train import WEIGHTS, build_ranker
 from tests import own_process
 from tests.stores import servers
 from tfrec import stores
 from tfrec.pdn import index as index_lib
-from tfrec.pdn.index_store import write_to_store
-from tfrec.pdn.retrieval import PathRetriever
-from tfrec.pdn.store_retrieval import StoreRetriever
+from tfrec.pdn.index_store import read_from_store
 from tfrec.serving import model_card, warmup
 
 
@@ -51,13 +51,21 @@ def first_run(tmp_path_factory, ml_100k):
     """Runs once: the folder, what it printed, the data's home."""
     folder = tmp_path_factory.mktemp("pdn") / "run"
     home = ml_100k.path.parent
-    return folder, _run(folder, home), home
+    return folder, _run(folder, home, f"--store=lmdb://{folder}/store"), home
 
 
 def test_prints_and_writes_everything(first_run):
     folder, printed, _ = first_run
     result = _result(folder)
-    for text in ("sampled", "full", "item-to-item", "HR@300", "retrieves:", "<-"):
+    for text in (
+        "sampled",
+        "full",
+        "item-to-item",
+        "HR@300",
+        "retrieves:",
+        "<-",
+        "current",
+    ):
         assert text in printed
     for name in ("agreement.png", "curves.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
@@ -90,6 +98,7 @@ def test_resume_keeps_what_is_done(first_run):
     folder, _, home = first_run
     index = folder / "index" / "meta.json"
     before, numbers = index.stat().st_mtime_ns, _numbers(folder)
+    assert not (folder / "index.shards").exists()
     _run(folder, home, "--resume")
     assert index.stat().st_mtime_ns == before
     assert _numbers(folder) == numbers
@@ -134,41 +143,47 @@ def trained(first_run):
     ranker = build_ranker(problem)
     ranker.model.load_weights(folder / WEIGHTS)
     version = system.model_version(folder)
-    return problem, ranker.model, index_lib.load(folder / "index", version), version
+    return problem, ranker, index_lib.load(folder / "index", version), version
 
 
 @pytest.fixture(params=["lmdb", "redis"])
-def store(request, tmp_path):
+def store_url(request, tmp_path):
     if request.param == "lmdb":
-        with stores.open_store(f"lmdb://{tmp_path}/store") as opened:
-            yield opened
+        yield f"lmdb://{tmp_path}/store"
         return
-    with (
-        servers.running(servers.Server(tmp_path)) as server,
-        stores.open_store(f"{server.url}?num_buckets=64&timeout=30") as opened,
-    ):
-        yield opened
+    with servers.running(servers.Server(tmp_path)) as server:
+        yield f"{server.url}?num_buckets=64&timeout=30"
 
 
-def test_the_index_in_a_store_gives_the_same_lists(trained, store):
-    problem, model, index, version = trained
-    retriever = PathRetriever(
-        model, index, problem.fields.item, problem.setting.index.m
+def test_the_index_is_published_in_a_store(trained, store_url):
+    problem, ranker, index, version = trained
+    version = f"{version}-{index.meta['k']}-{index.meta['k_hat']}"
+    for _ in range(2):
+        console = Console(file=io.StringIO(), width=200)
+        publish.publish(ranker, problem, index, store_url, console)
+        assert f"Version {version} is current in" in console.file.getvalue()
+    with stores.open_store(store_url) as store:
+        assert store.versions() == {version: "sealed"}
+        found = read_from_store(store, index.meta["model_version"])
+    np.testing.assert_array_equal(found.neighbours, index.neighbours)
+    np.testing.assert_array_equal(found.similarities, index.similarities)
+
+
+def test_a_store_with_another_index_is_refused(trained, store_url):
+    problem, ranker, index, _ = trained
+    shorter = dataclasses.replace(
+        index,
+        neighbours=index.neighbours[:0],
+        similarities=index.similarities[:0],
+        row_splits=np.zeros_like(index.row_splits),
     )
-    write_to_store(index, store, version)
-    store.switch(version)
-    served = StoreRetriever(retriever, store, version)
-    examples = problem.split.test.take(np.arange(100))
-    lists = []
-    for rows, features in problem.example_batches(examples):
-        seen = [problem.rows_of(user) - 1 for user in examples.user[rows]]
-        excluded = tf.ragged.constant(seen).to_tensor(-1)
-        expected = retriever.retrieve(features, 10, excluded)
-        found = served.retrieve(features, 10, excluded)
-        np.testing.assert_array_equal(found.positions, expected.positions)
-        np.testing.assert_array_equal(found.path_triggers, expected.path_triggers)
-        np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6)
-        lists.append(found.positions)
-    lists = np.concatenate(lists)
-    assert (lists >= 0).mean() > 0.5
-    assert len({tuple(row) for row in lists}) > 50
+    publish.publish(ranker, problem, shorter, store_url, Console(file=io.StringIO()))
+    with pytest.raises(RuntimeError, match="must give what the index gives"):
+        publish.publish(ranker, problem, index, store_url, Console(file=io.StringIO()))
+
+
+@pytest.mark.parametrize("flag", ["--model=ease", "--nosystem"])
+def test_a_store_needs_an_index(tmp_path, flag):
+    done = _start(tmp_path / "run", "--store=lmdb:///nowhere", flag)
+    assert done.returncode != 0
+    assert "--store must go with --model=pdn and --system" in done.stderr

@@ -1,0 +1,50 @@
+"""The index in a key-value store (section 5.1), and retrieval from there."""
+
+import numpy as np
+from rich.console import Console
+
+from experiments.pdn.problem import Problem
+from experiments.pdn.rankers import PdnRanker
+from tfrec import stores
+from tfrec.pdn.index import PathIndex
+from tfrec.pdn.index_store import write_to_store
+from tfrec.pdn.retrieval import PathRetriever
+from tfrec.pdn.store_retrieval import StoreRetriever
+
+NUM_USERS = 100
+
+
+def publish(
+    ranker: PdnRanker, problem: Problem, index: PathIndex, url: str, console: Console
+) -> None:
+    """Writes a version, makes it current, and retrieves test users' items from it.
+
+    Raises: StoreError, StoreUnavailable: of `tfrec.stores`. RuntimeError: the store
+        gives other items than the index in this process.
+    """
+    meta, top_k = index.meta, problem.setting.index.top_k
+    version = f"{meta['model_version']}-{meta['k']}-{meta['k_hat']}"
+    retriever = PathRetriever(
+        ranker.model, index, problem.fields.item, problem.setting.index.m
+    )
+    with stores.open_store(url) as store:
+        if store.versions().get(version) != "sealed":
+            write_to_store(index, store, version)
+        store.switch(version)
+        served = StoreRetriever(retriever, store, meta["model_version"])
+        examples = problem.split.test
+        examples = examples.take(np.arange(min(NUM_USERS, examples.size)))
+        for _, features in problem.example_batches(examples):
+            found = served.retrieve(features, top_k).positions
+            expected = retriever.retrieve(features, top_k).positions.numpy()
+            if not np.array_equal(found, expected):
+                raise RuntimeError(
+                    f"Version {version!r} in {url} must give what the index gives. "
+                    f"Received: other items for {(found != expected).any(1).sum()} of "
+                    f"{len(found)} users"
+                )
+    console.print(
+        f"Version {version} is current in {url}: {examples.size} users get the same "
+        f"{top_k} items from there",
+        soft_wrap=True,
+    )
