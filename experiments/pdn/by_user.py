@@ -6,12 +6,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-# Each metric that is compared, and the array that has its users.
+# Each metric that is compared, and the array that has its users. Not every model ranks
+# items by items.
 METRICS = {
     "sampled_hr": "user",
     "sampled_ndcg": "user",
     "full_hr": "full_user",
     "full_ndcg": "full_user",
+    "hr300": "full_user",
+    "item_to_item_hr": "user",
+    "item_to_item_ndcg": "user",
 }
 
 
@@ -19,10 +23,11 @@ def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
     """The metrics as float32 and their users as int32, compressed, in base64.
 
     Args:
-        arrays: of `evaluate`: each metric and its users `(E,)`, whose ids ascend.
+        arrays: of `evaluate`: metrics and their users `(E,)`, whose ids ascend.
     """
-    kept = {name: np.asarray(arrays[name], "<f4") for name in METRICS}
-    for name in METRICS.values():
+    names = [name for name in METRICS if name in arrays]
+    kept = {name: np.asarray(arrays[name], "<f4") for name in names}
+    for name in dict.fromkeys(METRICS.values()):
         kept[name] = np.diff(arrays[name], prepend=0).astype("<i4")
     return {
         name: base64.b64encode(zlib.compress(values.tobytes(), 9)).decode()
@@ -35,8 +40,9 @@ def unpack(texts: Mapping[str, str]) -> dict[str, np.ndarray]:
 
     Raises: ValueError, KeyError: `texts` are not of `pack`.
     """
-    found = {name: _values(texts[name], "<f4").astype(np.float64) for name in METRICS}
-    for name in METRICS.values():
+    names = [name for name in METRICS if name in texts]
+    found = {name: _values(texts[name], "<f4").astype(np.float64) for name in names}
+    for name in dict.fromkeys(METRICS.values()):
         found[name] = np.cumsum(_values(texts[name], "<i4"), dtype=np.int64)
     return found
 

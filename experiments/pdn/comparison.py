@@ -29,7 +29,7 @@ class ModelRuns:
         name: as in the tables.
         seeds: ascending.
         users: of each array of users, ids `(E,)`, the same for all seeds.
-        metrics: of each metric `(S, E)`.
+        metrics: of each metric that all runs have, `(S, E)`.
     """
 
     name: str
@@ -60,22 +60,34 @@ def read_runs(folder: pathlib.Path, dataset: str) -> dict[str, ModelRuns]:
         users = by_user.unpack(result["by_user"])
         found.setdefault(named["model"], []).append((result, users))
     every = [result for runs in found.values() for result, _ in runs]
-    if len({result["dataset"]["sha256"] for result in every}) > 1:
-        raise ValueError(f"All runs must be on one version of {dataset}.")
+    versions = {result["dataset"]["sha256"] for result in every}
+    if len(versions) > 1:
+        raise ValueError(
+            f"All runs must be on one version of {dataset}. "
+            f"Received: sha256 {sorted(versions)}"
+        )
     return {model: _of_model(model, runs) for model, runs in found.items()}
 
 
 def _of_model(model: str, runs: list[tuple[dict, dict]]) -> ModelRuns:
     runs = sorted(runs, key=lambda run: run[0]["seed"])
     results = [result for result, _ in runs]
-    if len({_without_seed(result["setting"]) for result in results}) > 1:
-        raise ValueError(f"All runs of {model} must have one setting, but the seed.")
+    settings = {_without_seed(result["setting"]) for result in results}
+    if len(settings) > 1:
+        raise ValueError(
+            f"All runs of {model} must have one setting, but the seed. "
+            f"Received: {' and '.join(sorted(settings))}"
+        )
     users = {}
     for key in dict.fromkeys(METRICS.values()):
         first = users[key] = runs[0][1][key]
         if any(not np.array_equal(first, arrays[key]) for _, arrays in runs):
-            raise ValueError(f"All runs of {model} must have the same `{key}`.")
-    metrics = {m: np.stack([arrays[m] for _, arrays in runs]) for m in METRICS}
+            raise ValueError(
+                f"All runs of {model} must have the same `{key}`. "
+                f"Received: others in one of the seeds {[r['seed'] for r in results]}"
+            )
+    names = [m for m in METRICS if all(m in arrays for _, arrays in runs)]
+    metrics = {m: np.stack([arrays[m] for _, arrays in runs]) for m in names}
     seeds = [result["seed"] for result in results]
     return ModelRuns(results[0]["name"], seeds, users, metrics)
 
@@ -88,7 +100,8 @@ def _without_seed(setting: Mapping[str, Any]) -> str:
 def compare(first: ModelRuns, second: ModelRuns) -> dict[str, Any]:
     """Tests of first against second by metric, over the users that both have."""
     tests = {}
-    for metric, key in METRICS.items():
+    for metric in (m for m in first.metrics if m in second.metrics):
+        key = METRICS[metric]
         of_first, of_second = first.users[key], second.users[key]
         _, left, right = np.intersect1d(of_first, of_second, True, return_indices=True)
         test = paired_t_test(
@@ -138,17 +151,15 @@ def make_record(
 
 
 def print_record(record: Mapping[str, Any], console: Console) -> None:
-    """Prints a row a model: the first's lead with half its interval, the p-value."""
-    first, dataset = record["first_name"], record["comparison"]
-    title = f"{first}, less each model on {dataset}, 95 % interval, p-value"
-    table = Table("model", "seeds", *METRICS, title=title)
+    """Prints the first's lead in each metric, with half its interval, and p."""
+    title = f"{record['first_name']}, less each model on {record['comparison']}"
+    table = Table("model", "seeds", "metric", "lead, 95 %", "p", title=title)
     for model, found in record["models"].items():
-        cells = [_cell(test) for test in found["tests"].values()]
-        table.add_row(found["name"], str(len(record["seeds"][model])), *cells)
+        for metric, test in found["tests"].items():
+            half = (test["high"] - test["low"]) / 2
+            lead = f"{test['difference']:+.4f} ± {half:.4f}"
+            p_value = "<1e-4" if test["p_value"] < 1e-4 else f"{test['p_value']:.2g}"
+            seeds = str(len(record["seeds"][model]))
+            table.add_row(found["name"], seeds, metric, lead, p_value)
+        table.add_section()
     console.print(table)
-
-
-def _cell(test: Mapping[str, Any]) -> str:
-    p_value = "< 1e-4" if test["p_value"] < 1e-4 else f"= {test['p_value']:.2g}"
-    half = (test["high"] - test["low"]) / 2
-    return f"{test['difference']:+.4f} ± {half:.4f}, p {p_value}"

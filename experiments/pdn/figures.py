@@ -75,20 +75,18 @@ def setting_of(result: dict[str, Any]) -> settings_lib.Setting:
     )
 
 
+def has_scalar_paths(result: dict[str, Any]) -> bool:
+    """Whether a run has the t and s of figures 8 and 9: numbers, not vectors."""
+    if result["model"] not in settings_lib.PDN_VARIANTS:
+        return False
+    return result["setting"]["network"]["path_width"] == 1
+
+
 def load_model(
     result: dict[str, Any], folder: pathlib.Path, data_home: str | None
 ) -> tuple[Pdn, Problem]:
-    """The trained network of a run and its data.
-
-    Raises: UsageError: it is not PDN with scalar paths.
-    """
-    setting = setting_of(result)
-    problem = problem_lib.load(setting, result["seed"], data_home)
-    if setting.model not in settings_lib.PDN_VARIANTS or setting.network.path_width > 1:
-        raise app.UsageError(
-            "--run must be of PDN with scalar paths, or leave figures 8 and 9 out. "
-            f"Received: {setting.model}"
-        )
+    """The trained network of a run of PDN, and its data."""
+    problem = problem_lib.load(setting_of(result), result["seed"], data_home)
     ranker = build_ranker(problem)
     assert isinstance(ranker, PdnRanker)
     ranker.model.load_weights(folder / WEIGHTS)
@@ -139,8 +137,12 @@ def draw(
     """Draws everything that the runs allow; returns `figures.json`."""
     result = read_result(folder)
     results = [result, *(read_result(other) for other in others)]
-    if len({(r["dataset"]["name"], r["dataset"]["sha256"]) for r in results}) > 1:
-        raise app.UsageError("--compare must have runs on the data set of --run.")
+    sets = {(r["dataset"]["name"], r["dataset"]["sha256"][:12]) for r in results}
+    if len(sets) > 1:
+        raise app.UsageError(
+            "--compare must have runs on the data set of --run. "
+            f"Received: {sorted(sets)}"
+        )
     output.mkdir(parents=True, exist_ok=True)
     if result["training"]["history"]:
         plots.curves(result, output / "curves.png")
@@ -156,7 +158,7 @@ def draw(
         "seed": result["seed"],
         "environment": environment(),
     }
-    if result["model"] in settings_lib.PDN_VARIANTS:
+    if has_scalar_paths(result):
         model, problem = load_model(result, folder, data_home)
         found |= figure_8(model, problem, plots.title_of(result), output)
         found["matthew_effect"] = neighbours.matthew_effect(model, problem)

@@ -67,7 +67,10 @@ class Lookup:
         """Raises: ValueError: both ways do not give the same sums."""
         ours, theirs = self.by_numpy(triggers)[1], self.by_tensorflow(triggers)[1]
         if not np.allclose(ours, theirs, rtol=1e-4, atol=1e-4):
-            raise ValueError("`by_numpy` and `by_tensorflow` must give the same sums")
+            raise ValueError(
+                "`by_numpy` and `by_tensorflow` must give the same sums. "
+                f"Received: {np.abs(ours - theirs).max()} apart"
+            )
 
     def _sum_by_hashing(self, triggers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         triggers = tf.boolean_mask(triggers, triggers >= 0)

@@ -26,9 +26,9 @@ the paper's numbers fit) and among all items that the user has no row of (*full*
 item similarities alone. *Earlier rows alone*: the history is cut at the official test
 row, which is not the last one for 28 % of the users. *Categories*: the share of all
 categories in the first 300 of the full ranking. *p*: paired t-test of PDN, or of
-the variant that the column names, against the row over users, for the sampled HR@10 /
-NDCG@10, not corrected for the number of rows, of the seeds whose records hold the
-metrics of users (`seeds` in the records of `experiments.pdn.compare`).
+the variant that the column names, against the row over users, for HR@10 / NDCG@10 of
+the protocol that it names, not corrected for the number of rows, of the seeds whose
+records hold the metrics of users (`seeds` in the records of `experiments.pdn.compare`).
 
 Of the paper's table 2 the columns Pinterest and Amazon Books are not reproduced, as the
 data can't be had; table 3 and figure 6 are online tests."""

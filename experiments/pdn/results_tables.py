@@ -56,14 +56,16 @@ def _minutes(runs: Sequence[Record]) -> str:
     return mean_and_deviation([r["training"]["seconds"] / 60 for r in runs], "{:.1f}")
 
 
-def _p_values(test: Record) -> Callable[[Sequence[Record]], str]:
+def _p_values(test: Record, protocol: str) -> Callable[[Sequence[Record]], str]:
+    """Makes the cell of the p-values of HR@10 and NDCG@10."""
+
     def cell(runs: Sequence[Record]) -> str:
-        found = test["models"].get(runs[0]["model"])
-        if found is None:
+        tests = test["models"].get(runs[0]["model"], {"tests": {}})["tests"]
+        both = [tests.get(f"{protocol}_{metric}") for metric in ("hr", "ndcg")]
+        if None in both:
             return ""
-        tests = found["tests"]
-        both = tests["sampled_hr"]["p_value"], tests["sampled_ndcg"]["p_value"]
-        return " / ".join("<1e-4" if p < 1e-4 else f"{p:.2g}" for p in both)
+        values = [one["p_value"] for one in both]
+        return " / ".join("<1e-4" if p < 1e-4 else f"{p:.2g}" for p in values)
 
     return cell
 
@@ -95,8 +97,12 @@ def table_2(
         "training minutes": _minutes,
     }
     for test in tests:
-        is_pdn = test["first"] == "pdn"
-        columns["p" if is_pdn else f"p, {test['first_name']}"] = _p_values(test)
+        if test["first"] == "pdn":
+            columns["p, sampled"] = _p_values(test, "sampled")
+            columns["p, item-to-item"] = _p_values(test, "item_to_item")
+        else:
+            name = f"p, sampled, {test['first_name']}"
+            columns[name] = _p_values(test, "sampled")
     if not is_papers:
         del columns["the paper's HR / NDCG"], columns["the paper's item-to-item"]
         del columns["sampled HR@10, earlier rows alone"]
@@ -122,10 +128,14 @@ def by_length(models: Mapping[str, list[Record]]) -> list[str]:
         for model, runs in models.items():
             means = _group_means(runs, metric)
             compared = base if metric == "hr300" and model != BASE else {}
-            cells = [_relative(means.get(n), compared.get(n)) for n in groups]
+            cells = [
+                _group_cell(means.get(name), compared.get(name), users)
+                for name, users in groups.items()
+            ]
             found.append(row([runs[0]["name"], *cells]))
         if metric == "hr300" and base:
             found += ["", "In brackets: relative to BST, as in the paper."]
+            found += ["*of n*: n users of the group were ranked."]
     return found
 
 
@@ -138,18 +148,32 @@ def _groups(models: Mapping[str, list[Record]], metric: str) -> dict[str, int]:
     return {name: users for name, users in sizes.items() if users}
 
 
-def _relative(mean: float | None, base: float | None) -> str:
-    """A mean, and by how much it is above another; empty without users."""
-    if mean is None:
+def _group_cell(
+    group: tuple[float, int] | None, base: tuple[float, int] | None, users: int
+) -> str:
+    """A group's mean, and by how much it is above another's of the same users.
+
+    Where fewer than the column's users were ranked, how many; without users nothing.
+    """
+    if group is None:
         return ""
-    return f"{mean:.3f} ({mean / base - 1:+.1%})" if base else f"{mean:.3f}"
+    mean, ranked = group
+    if ranked != users:
+        return f"{mean:.3f} of {ranked:,}"
+    if base is None or base[1] != ranked:
+        return f"{mean:.3f}"
+    return f"{mean:.3f} ({mean / base[0] - 1:+.1%})"
 
 
-def _group_means(runs: Sequence[Record], metric: str) -> dict[str, float]:
+def _group_means(runs: Sequence[Record], metric: str) -> dict[str, tuple[float, int]]:
+    """Mean over seeds and number of users of each group that has any."""
     groups = runs[0]["metrics"].get("by_length", {}).get(metric, {})
     return {
-        name: statistics.fmean(
-            run["metrics"]["by_length"][metric][name]["mean"] for run in runs
+        name: (
+            statistics.fmean(
+                run["metrics"]["by_length"][metric][name]["mean"] for run in runs
+            ),
+            group["users"],
         )
         for name, group in groups.items()
         if group["users"]

@@ -45,9 +45,9 @@ class Retrieval:
         cpu_milliseconds: the same of the work of all threads.
         hnsw_recall: by way, of the exact K nearest vectors.
         ratios: named by what is divided; the targets are `twin_served_over_op_served`
-            >= 5 (in `twin_over_op` there is Python's call of a graph, the same .3 ms
-            on both sides), `op_over_hnsw_ef*` and `request_over_request_hnsw_ef*`
-            <= 1.5, and `request` below the paper's 6.75 ms.
+            >= 5 (`twin_over_op` has Python's call of a graph on both sides),
+            `op_over_hnsw_ef*` and `request_over_request_hnsw_ef*` <= 1.5, and `request`
+            below the paper's 6.75 ms.
     """
 
     num_entries: int

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 
 from absl import app, flags
 
+from experiments.pdn import plans
 from experiments.pdn import settings as settings_lib
 
 _SWEEP = flags.DEFINE_enum("sweep", "ml-1m", ["ml-1m", "amazon"], "Which table.")
@@ -28,35 +29,14 @@ _DATA_HOME = flags.DEFINE_string(
     "data_home", None, "Prepared data; default: $TFREC_DATA_HOME or ~/.cache/tfrec."
 )
 
-Run = tuple[str, str, int]
 
-
-def runs_of(sweep: str) -> list[Run]:
-    """Data set, model and seed of each run, those first that matter most."""
-    if sweep == "amazon":
-        table_4 = ("pdn", "pdn-vector", "pcf", "bst")
-        others = (*settings_lib.CLOSED_FORM, *settings_lib.NEURAL)
-        return [
-            (dataset, model, 0)
-            for models in (table_4, [m for m in others if m not in table_4])
-            for dataset in ("amazon-sports", "amazon-beauty")
-            for model in models
-        ]
-    five, every = settings_lib.FIVE_SEEDS, settings_lib.MODELS
-    first = [(model, 0) for model in (*five, *(m for m in every if m not in five))]
-    more = [(model, seed) for model in five for seed in range(1, 5)]
-    seeded = [m for m in every if m not in (*five, *settings_lib.CLOSED_FORM)]
-    rest = [(model, 1) for model in seeded]
-    return [("ml-1m", model, seed) for model, seed in (*first, *more, *rest)]
-
-
-def folder_of(run: Run) -> pathlib.Path:
+def folder_of(run: plans.Run) -> pathlib.Path:
     """Where a run writes."""
     dataset, model, seed = run
     return pathlib.Path(_OUTPUT_DIR.value) / f"{dataset}-{model}-seed{seed}"
 
 
-def is_of_setting(run: Run, name: str) -> bool:
+def is_of_setting(run: plans.Run, name: str) -> bool:
     """Whether a JSON file of a run is of its setting as it is now."""
     path = folder_of(run) / name
     if not path.exists():
@@ -79,7 +59,7 @@ def claimed(folder: pathlib.Path) -> Iterator[bool]:
         yield True
 
 
-def execute(run: Run) -> None:
+def execute(run: plans.Run) -> None:
     """One run in a process of its own, so that a failure ends no other run."""
     dataset, model, seed = run
     command = [
@@ -104,7 +84,7 @@ def main(argv: Sequence[str]) -> None:
     """Works through the runs."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    runs = runs_of(_SWEEP.value)
+    runs = plans.runs_of(_SWEEP.value)
     for number, run in enumerate(runs, 1):
         with claimed(folder_of(run)) as is_mine:
             if not is_mine or is_of_setting(run, "result.json"):

@@ -350,6 +350,22 @@ struct PathCase {
     return best;
   }
 
+  // (-contribution, trigger) of the paths to an item, the largest first.
+  std::vector<std::pair<double, int32_t>> PathsTo(int32_t id) const {
+    std::vector<std::pair<double, int32_t>> paths;
+    for (size_t i = 0; i < triggers.size(); ++i) {
+      if (triggers[i] == -1) continue;
+      for (Split e = row_splits[triggers[i]]; e < row_splits[triggers[i] + 1];
+           ++e) {
+        if (neighbours[e] != id) continue;
+        paths.emplace_back(-Softplus64(weights[i] + similarities[e]),
+                           triggers[i]);
+      }
+    }
+    std::sort(paths.begin(), paths.end());
+    return paths;
+  }
+
   static double Softplus64(double x) {
     return std::max(x, 0.0) + std::log1p(std::exp(-std::fabs(x)));
   }
@@ -379,6 +395,28 @@ void ExpectBest(const PathCase<Split>& c, const int32_t* ids,
     ExpectClose(scores[rank], -best[rank].first, "the score of a rank");
     ExpectClose(scores[rank], score_of[ids[rank]], "the score of an id");
     score_of.erase(ids[rank]);
+  }
+}
+
+// As above: the contributions by place, and each one's own trigger.
+void ExpectPaths(const std::vector<std::pair<double, int32_t>>& paths,
+                 int64_t num_paths, const int32_t* triggers,
+                 const float* contributions) {
+  for (int64_t i = 0; i < num_paths; ++i) {
+    if (i >= static_cast<int64_t>(paths.size())) {
+      Expect(triggers[i] == -1 && contributions[i] == 0, "the paths' pads");
+      continue;
+    }
+    ExpectClose(contributions[i], -paths[i].first, "a path's contribution");
+    const bool is_path = std::any_of(
+        paths.begin(), paths.end(), [&](const std::pair<double, int32_t>& p) {
+          return p.second == triggers[i] &&
+                 std::fabs(p.first + contributions[i]) <= 1e-5 - 1e-5 * p.first;
+        });
+    Expect(is_path, "a path's trigger");
+    if (i > 0) {
+      Expect(contributions[i] <= contributions[i - 1], "the paths' order");
+    }
   }
 }
 
@@ -416,14 +454,10 @@ void FuzzPathTopK(Random* random, bool malformed, PathTopK* search) {
   Expect(status.ok() == !malformed, "paths: " + status.message());
   if (malformed) return;
   ExpectBest(c, ids.get(), scores.get());
-  for (int64_t i = 0; i < c.k * c.num_paths; ++i) {
-    const bool is_padding = path_triggers[i] == -1;
-    Expect(is_padding == (contributions[i] == 0), "the pads of the paths");
-    if (i % c.num_paths == 0) {
-      Expect(is_padding == (ids[i / c.num_paths] == -1), "a result's path");
-    } else {
-      Expect(contributions[i] <= contributions[i - 1], "the paths' order");
-    }
+  for (int64_t rank = 0; rank < c.k; ++rank) {
+    ExpectPaths(c.PathsTo(ids[rank]), c.num_paths,
+                path_triggers.get() + rank * c.num_paths,
+                contributions.get() + rank * c.num_paths);
   }
 }
 

@@ -195,7 +195,7 @@ def test_readonly(tmp_path):
             lambda: store.switch("v1"),
             lambda: store.delete("v1"),
         ):
-            with pytest.raises(StoreError, match="must be opened without `readonly`"):
+            with pytest.raises(StoreError, match="to write. Received: readonly=True"):
                 call()
 
 

@@ -38,7 +38,10 @@ class ItemToItem:
         Raises: ValueError: not fitted, or not as many columns as items.
         """
         if self.similarities is None:
-            raise ValueError(f"`{type(self).__name__}` must be fitted before `score`.")
+            raise ValueError(
+                f"`{type(self).__name__}` must be fitted before `score`. "
+                "Received: similarities=None"
+            )
         users = checked_matrix("users", users, self.similarities.shape[0])
         scores = users.astype(np.float32) @ self.similarities
         return scores if isinstance(scores, np.ndarray) else scores.toarray()

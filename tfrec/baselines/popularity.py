@@ -33,6 +33,8 @@ class Popularity:
         Raises: ValueError: not fitted, or not as many columns as items.
         """
         if self.counts is None:
-            raise ValueError("`Popularity` must be fitted before `score`.")
+            raise ValueError(
+                "`Popularity` must be fitted before `score`. Received: counts=None"
+            )
         users = checked_matrix("users", users, self.counts.size)
         return np.broadcast_to(self.counts, users.shape)

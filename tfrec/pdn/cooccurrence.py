@@ -105,7 +105,10 @@ class Cooccurrence(tf.Module):
         """What the target's user adds to each count of a pair."""
         if gaps is None:
             if self.windows:
-                raise ValueError("`gaps` must be given with `own`: there are windows.")
+                raise ValueError(
+                    "`gaps` must be given with `own`: there are windows. "
+                    f"Received: gaps=None, windows={self.windows}"
+                )
             return own[..., tf.newaxis]
         near = [own * tf.cast(gaps <= w, tf.float32) for w in self.windows]
         return tf.stack([tf.broadcast_to(own, tf.shape(near[0])), *near], -1)

@@ -63,7 +63,9 @@ class GrowingLmdb:
         It may run more than once.
         """
         if self.readonly:
-            raise StoreError(f"`{self.path}` must be opened without `readonly`.")
+            raise StoreError(
+                f"`{self.path}` must be opened to write. Received: readonly=True"
+            )
         return self._run(work, write=True)
 
     def close(self) -> None:

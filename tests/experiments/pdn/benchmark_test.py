@@ -45,7 +45,6 @@ def test_retrieval(answer):
     assert 20 <= found["num_candidates"] < 4 * 20
     for twin, op in (("twin", "op"), ("twin_served", "op_served")):
         assert ratios[f"{twin}_over_{op}"] == pytest.approx(ms[twin] / ms[op])
-    assert ms["op_served"] < ms["op"]  # a user's share of the graph's call
     assert ratios["op_over_hnsw_ef20"] == pytest.approx(ms["op"] / ms["hnsw_ef20"])
     lookup = min(ms["lookup_numpy"], ms["lookup_tensorflow"])
     assert ratios["op_over_lookup"] == pytest.approx(ms["op"] / lookup)

@@ -1,18 +1,20 @@
 """Runs are read, matched by user, and tested in pairs."""
 
+import io
 import json
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from experiments.pdn import by_user, comparison
 
 
-def _write(folder, model, seed, change=0.0, users=range(1, 21), **record):
+def _write(folder, model, seed, change=0.0, users=range(1, 21), left_out=(), **record):
     path = folder / f"ml-1m-{model}-seed{seed}.json"
     users = np.array(users)
     values = (users % 3 == 0).astype(float) + change * (users % 2)
-    arrays = dict.fromkeys(by_user.METRICS, values)
+    arrays = {name: values for name in by_user.METRICS if name not in left_out}
     packed = by_user.pack({"user": users, "full_user": users, **arrays})
     setting = {"dataset": "ml-1m", "lr": 1.0, "training": {"seed": seed, "epochs": 5}}
     result = {"name": model.upper(), "model": model, "seed": seed, "setting": setting}
@@ -46,6 +48,19 @@ def test_a_variant_can_be_what_the_others_are_compared_with(tmp_path):
     assert list(record["models"]) == ["pdn", "bst"]
     assert record["first_name"] == "PDN-VECTOR"
     assert record["command"].endswith(" --first=pdn-vector")
+
+
+def test_a_metric_that_a_model_does_not_have_is_not_tested(tmp_path):
+    _write(tmp_path, "pdn", 0)
+    _write(tmp_path, "bst", 0)
+    _write(tmp_path, "din", 0, left_out=["item_to_item_hr"])
+    models = comparison.read_runs(tmp_path, "ml-1m")
+    record = comparison.make_record("ml-1m", models)
+    assert list(record["models"]["bst"]["tests"]) == list(by_user.METRICS)
+    assert set(by_user.METRICS) - set(record["models"]["din"]["tests"]) == {
+        "item_to_item_hr"
+    }
+    comparison.print_record(record, Console(file=io.StringIO()))
 
 
 def test_users_are_matched_by_id(tmp_path):

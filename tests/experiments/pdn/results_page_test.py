@@ -87,8 +87,14 @@ def test_p_values_come_from_the_comparison():
     assert "compare" in page
     other = _comparison() | {"first": "pdn-vector", "first_name": "V"}
     page = results_page.lines([_record("bst"), _comparison(), other])
-    assert any(line.endswith("| p | p, V |") for line in page)
-    assert _rows(page, "BST")[0][-2:] == ["<1e-4 / 0.031"] * 2
+    heads = "| p, sampled | p, item-to-item | p, sampled, V |"
+    assert any(line.endswith(heads) for line in page)
+    assert _rows(page, "BST")[0][-3:] == ["<1e-4 / 0.031", "", "<1e-4 / 0.031"]
+    related = {"hr": {"p_value": 0.5}, "ndcg": {"p_value": 0.25}}
+    tests = other["models"]["bst"]["tests"]
+    tests |= {f"item_to_item_{name}": test for name, test in related.items()}
+    page = results_page.lines([_record("bst"), other | {"first": "pdn"}])
+    assert _rows(page, "BST")[0][-1] == "0.5 / 0.25"
     assert _rows(results_page.lines([_record("bst")]), "BST")[0][-1] == "1.5"
 
 
@@ -130,7 +136,7 @@ def test_a_draw_of_users_is_named():
     assert _rows(page, "DIN")[0][9] == "10"
     assert _rows(page, "PDN")[0][9] == "100"
     assert "| model | 15<n<=30, 40 users | n>30, 60 users |" in page
-    assert _rows(page, "DIN")[1] == ["DIN", "", "0.300 (-25.0%)"]
+    assert _rows(page, "DIN")[1] == ["DIN", "", "0.300 of 10"]
 
 
 def test_agreement_is_a_mean_over_seeds():
