@@ -43,6 +43,7 @@ EPOCHS = {
     "sasrec": 4,
     "pdn-vector": 8,
 }
+AMAZON_EPOCHS = {"bst": 4, "din": 5, "pdn-vector": 3}  # they overfit sooner there
 PDN_EPOCHS = 2
 # Of PDN and its variants, and of the rest.
 PDN_LEARNING_RATE, LEARNING_RATE = 1e-2, 3e-3
@@ -167,6 +168,8 @@ def setting_for(dataset: str, model: str, seed: int, testing: bool = False) -> S
         index = IndexSetting(k=20, k_hat=60, m=5, top_k=20)
         setting = dataclasses.replace(setting, index=index)
     epochs = EPOCHS.get(model, PDN_EPOCHS)
+    if dataset.startswith("amazon"):
+        epochs = AMAZON_EPOCHS.get(model, epochs)
     rate = PDN_LEARNING_RATE if model in PDN_VARIANTS else LEARNING_RATE
     rate = LEARNING_RATES.get(model, rate)
     return with_schedule(setting, rate, 1 if testing else epochs)
