@@ -43,7 +43,7 @@ EPOCHS = {
     "sasrec": 4,
     "pdn-vector": 8,
 }
-AMAZON_EPOCHS = {"bst": 4, "din": 5, "pdn-vector": 3}  # they overfit sooner there
+AMAZON_EPOCHS = {"bst": 4, "din": 3, "pdn-vector": 3}  # they overfit sooner there
 PDN_EPOCHS = 2
 # Of PDN and its variants, and of the rest.
 PDN_LEARNING_RATE, LEARNING_RATE = 1e-2, 3e-3
