@@ -28,13 +28,13 @@ from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 
-from experiments.pdn import (
+from experiments.pdn import settings
+from experiments.pdn.speed import (
     deepctr_process,
     growth,
     hnsw,
     index_timing,
     retrieval_timing,
-    settings,
     training_timing,
 )
 from experiments.results import environment

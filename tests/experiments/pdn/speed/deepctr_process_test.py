@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from experiments.pdn import deepctr_process
+from experiments.pdn.speed import deepctr_process
 
 _SIZES = {
     "user": {"user": 9, "age": 4},

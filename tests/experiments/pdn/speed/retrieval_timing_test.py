@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from experiments.pdn import hnsw, lookup, synthetic
+from experiments.pdn.speed import hnsw, lookup, synthetic
 
 
 def _brute_force(index, triggers, k):

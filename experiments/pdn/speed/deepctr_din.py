@@ -1,6 +1,6 @@
 """DeepCTR's DIN as a process of its own environment: no import of this project.
 
-    python experiments/pdn/deepctr_din.py batches.npz THREADS
+    python experiments/pdn/speed/deepctr_din.py batches.npz THREADS
 
 Prints a line of JSON when it is ready. Then it trains one step for every number of a
 batch that it reads, and answers each with a line: the loss.

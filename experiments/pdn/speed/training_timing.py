@@ -17,9 +17,9 @@ import tensorflow as tf
 from experiments import timing
 from experiments.pdn import problem as problem_lib
 from experiments.pdn import settings
-from experiments.pdn.deepctr_process import DeepCtr, save_batches
 from experiments.pdn.problem import Problem
 from experiments.pdn.rankers import PdnRanker
+from experiments.pdn.speed.deepctr_process import DeepCtr, save_batches
 from experiments.pdn.train import build_ranker
 from tfrec.baselines.task import PointwiseTask
 from tfrec.pdn.task import PdnTask
