@@ -38,7 +38,7 @@ def test_lmdb(tmp_path):
     assert store._env.map_size == 1048576
     store.close()
     store = stores.open_store(f"lmdb://{tmp_path}/a%20b?readonly=1")
-    with pytest.raises(StoreError, match="without `readonly`"):
+    with pytest.raises(StoreError, match="to write. Received: readonly=True"):
         store.put("v1", [1], [b"a"])
     store.close()
     store = stores.open_store(f"lmdb://{tmp_path}/a%20b?readonly=0")

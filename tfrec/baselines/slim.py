@@ -22,8 +22,8 @@ class SlimConfig:
 
     Args:
         l1: lambda, of weights.
-        l2: beta, of squared weights (the paper tunes both; these are the best of a few
-            on ml-1m's validation users).
+        l2: beta, of squared weights (the paper tunes both; these are the best in HR@10
+            of eight on ml-1m's validation users, l1 = .1 is level with 1).
         num_neighbours: an item's weights are of the items of highest cosine with it
             (the paper's fsSLIM; the number is ours); None: of all items, its SLIM.
         tolerance: of the solver, relative to the squared norm of the item's column.
