@@ -125,9 +125,10 @@ class PathTopK {
     return Status();
   }
 
-  // Asks for the list that comes next.
+  // Asks for the list that comes next. Inlined by force, as tfrec::Prefetch is.
   template <typename Split>
-  static void Prefetch(const PathIndex<Split>& index, int32_t trigger) {
+  __attribute__((always_inline)) static void Prefetch(
+      const PathIndex<Split>& index, int32_t trigger) {
     if (trigger == kPaddingId) return;
     const int64_t begin = index.Begin(trigger);
     tfrec::Prefetch(index.neighbours + begin, index.Size(trigger));

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-# Each metric that is compared, and the array that has its users. Not every model ranks
-# items by items.
+# Each metric that is compared, and the array that has its users.
 METRICS = {
     "sampled_hr": "user",
     "sampled_ndcg": "user",
@@ -19,13 +18,16 @@ METRICS = {
 }
 
 
+OPTIONAL = ("item_to_item_hr", "item_to_item_ndcg")  # not every model ranks so
+
+
 def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
     """The metrics as float32 and their users as int32, compressed, in base64.
 
     Args:
         arrays: of `evaluate`: metrics and their users `(E,)`, whose ids ascend.
     """
-    names = [name for name in METRICS if name in arrays]
+    names = [name for name in METRICS if name in arrays or name not in OPTIONAL]
     kept = {name: np.asarray(arrays[name], "<f4") for name in names}
     for name in dict.fromkeys(METRICS.values()):
         kept[name] = np.diff(arrays[name], prepend=0).astype("<i4")
@@ -40,7 +42,7 @@ def unpack(texts: Mapping[str, str]) -> dict[str, np.ndarray]:
 
     Raises: ValueError, KeyError: `texts` are not of `pack`.
     """
-    names = [name for name in METRICS if name in texts]
+    names = [name for name in METRICS if name in texts or name not in OPTIONAL]
     found = {name: _values(texts[name], "<f4").astype(np.float64) for name in names}
     for name in dict.fromkeys(METRICS.values()):
         found[name] = np.cumsum(_values(texts[name], "<i4"), dtype=np.int64)

@@ -6,8 +6,9 @@ from rich.console import Console
 from experiments.pdn.problem import Problem
 from experiments.pdn.rankers import PdnRanker
 from tfrec import stores
+from tfrec.artifacts import ArtifactError
 from tfrec.pdn.index import PathIndex
-from tfrec.pdn.index_store import write_to_store
+from tfrec.pdn.index_store import read_from_store, write_to_store
 from tfrec.pdn.retrieval import PathRetriever
 from tfrec.pdn.store_retrieval import StoreRetriever
 
@@ -19,8 +20,9 @@ def publish(
 ) -> None:
     """Writes a version, makes it current, and retrieves test users' items from it.
 
-    Raises: StoreError, StoreUnavailable: of `tfrec.stores`. RuntimeError: the store
-        gives other items than the index in this process.
+    Raises: StoreError, StoreUnavailable: of `tfrec.stores`. ArtifactError: the version
+        is there and holds another index; nothing is switched then. RuntimeError:
+        retrieval from the store gives other items than from the index.
     """
     meta, top_k = index.meta, problem.setting.index.top_k
     version = f"{meta['model_version']}-{meta['k']}-{meta['k_hat']}"
@@ -30,6 +32,13 @@ def publish(
     with stores.open_store(url) as store:
         if store.versions().get(version) != "sealed":
             write_to_store(index, store, version)
+        held = read_from_store(store, meta["model_version"], version)
+        for name in ("neighbours", "similarities", "row_splits", "item_ids"):
+            if not np.array_equal(getattr(held, name), getattr(index, name)):
+                raise ArtifactError(
+                    f"Version {version!r} in {url} must hold the index of this run. "
+                    f"Received: other {name}"
+                )
         store.switch(version)
         served = StoreRetriever(retriever, store, meta["model_version"])
         examples = problem.split.test

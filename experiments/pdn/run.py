@@ -24,6 +24,7 @@ from experiments.pdn import settings as settings_lib
 from experiments.pdn.train import train
 from experiments.run_folder import prepare_folder
 from tfrec import artifacts
+from tfrec.artifacts import ArtifactError
 from tfrec.data.errors import DataError
 from tfrec.stores import StoreError
 from tfrec.training import TrainingInterrupted, configure
@@ -102,8 +103,6 @@ def run(
     metrics, users = evaluate.evaluate(ranker, problem)
     if setting.model == "pdn" and _SYSTEM.value:
         index = system.load_or_build(ranker, problem, folder)
-        if _STORE.value:
-            publish.publish(ranker, problem, index, _STORE.value, console)
         metrics["agreement"] = system.agreement(ranker, problem, index)
         system.export_and_query(ranker, problem, index, folder, console)
     partial = folder / "partial-users.npz"
@@ -117,6 +116,8 @@ def run(
         plots.agreement(result, folder / "agreement.png")
     report.print_result(result, console)
     console.print(f"Record: {folder / 'result.json'}", soft_wrap=True)
+    if _STORE.value:
+        publish.publish(ranker, problem, index, _STORE.value, console)
     return result
 
 
@@ -134,7 +135,7 @@ def main(argv: Sequence[str]) -> None:
         run(setting, _SEED.value, folder, _DATA_HOME.value, _RESUME.value, Console())
     except TrainingInterrupted as interrupt:
         sys.exit(f"{interrupt}\nAdd --resume to go on from there.")
-    except (DataError, StoreError) as error:
+    except (ArtifactError, DataError, StoreError) as error:
         sys.exit(str(error))
 
 

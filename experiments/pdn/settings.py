@@ -34,7 +34,7 @@ CLOSED_FORM: dict[str, Any] = {
     "slim": slim.SlimConfig(),
     "ease": ease.EaseConfig(l2=1000.0),
 }
-# Of 204,800 examples. DIN and BST gain the longest.
+# Of 204,800 examples.
 EPOCHS = {
     "dssm": 20,
     "youtube_dnn": 10,

@@ -1,6 +1,7 @@
 """SimNet on pairs of ids against the equation."""
 
 import numpy as np
+import pytest
 
 from tests.pdn import numpy_pdn, problems
 from tfrec.pdn.pair_scores import pair_scorer
@@ -18,3 +19,9 @@ def test_scores_are_those_of_the_equation():
         pair = [{"item": n, "category": categories[n]} for n in (j, i)]
         expected = numpy_pdn.similarity(model, *pair, buckets[place])
         np.testing.assert_allclose(found[place], expected[0], rtol=1e-5, atol=1e-6)
+
+
+def test_vectors_are_refused():
+    model = problems.model(seed=2, path_width=3)
+    with pytest.raises(ValueError, match="scalar paths. Received: path_width=3"):
+        pair_scorer(model, {"category": problems.categories()})

@@ -106,6 +106,13 @@ def test_store_gives_what_the_index_gives(parts, store, m):
     found = served.retrieve(features, K, excluded, available)
     assert_same(found, local.retrieve(features, K, excluded, available))
     assert not np.isin(found.positions, np.flatnonzero(~available)).any()
+    everything = np.zeros(0, bool)
+    assert_same(
+        served.retrieve(features, K, excluded, everything),
+        local.retrieve(features, K, excluded),
+    )
+    with pytest.raises(ValueError, match="`available` must have a value for each of"):
+        served.retrieve(features, K, None, available[1:])
     assert served.model is model
     with pytest.raises(tf.errors.InvalidArgumentError, match="k"):
         served.retrieve(features, 0)

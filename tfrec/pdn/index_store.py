@@ -54,9 +54,8 @@ def read_lists(
     """
     values = store.get(positions, version, _expected(model_version))
     none = [p for p, v in zip(positions, values, strict=True) if v is None and p >= 0]
-    name = version or store.current()
-    if none and name and min(none) < store.meta(name)["num_keys"]:
-        raise _lost(name, min(none))
+    if none:
+        _check_newer(store, min(none), version, model_version)
     lists = [_unpack(value) if value is not None else _EMPTY for value in values]
     neighbours, similarities, _, splits = _joined(lists)
     return Ragged(neighbours, splits), similarities
@@ -101,6 +100,18 @@ def _expected(model_version: str) -> dict[str, Any]:
         "format": index_lib.FORMAT,
         "model_version": model_version,
     }
+
+
+def _check_newer(
+    store: Store, position: int, version: str | None, model_version: str
+) -> None:
+    """Raises ArtifactError if a version has lost an item that it should have."""
+    name = version or store.current()
+    if name is None or position >= store.meta(name)["num_keys"]:
+        return
+    # Of that version by name: another one may have become current since.
+    if store.get(np.array([position]), name, _expected(model_version)) == [None]:
+        raise _lost(name, position)
 
 
 def _lost(version: str, position: int) -> ArtifactError:

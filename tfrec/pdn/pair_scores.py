@@ -18,7 +18,13 @@ def pair_scorer(model: Pdn, item_features: Mapping[str, Any]) -> ScorePairs:
         model: whose s_ji, eq. 9, is asked for.
         item_features: `{name: (N + 1,)}`, features of an item besides its id; row 0 is
             padding. Items may be newer than the model: see `known_fields`.
+    Raises: ValueError: paths are vectors.
     """
+    if model.config.path_width != 1:
+        raise ValueError(
+            "`model` must have scalar paths. "
+            f"Received: path_width={model.config.path_width}"
+        )
     tables = {name: tf.constant(values) for name, values in item_features.items()}
 
     @tf.function(reduce_retracing=True)

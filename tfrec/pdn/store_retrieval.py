@@ -49,9 +49,11 @@ class StoreRetriever:
             features: of the schema.
             k: K, at least 1.
             excluded: int32 `(B, S)` positions that a user does not get, -1 pads.
-            available: bool `(N,)`, False for delisted items; None: all are there.
+            available: bool `(N,)`, False for delisted items; None: all are there. Items
+                newer than the retriever are left out by it.
         Raises:
             ArtifactError: the version has lost an item.
+            ValueError: `available` is of another length.
             StoreError: the current version is of another model (both are named), or
                 has newer items, whose q_i the retriever does not have.
             StoreUnavailable: the store does not answer: nobody gets a partial list.
@@ -66,6 +68,7 @@ class StoreRetriever:
         degrees[np.searchsorted(ids, triggers)] = np.diff(lists.row_splits)
         if excluded is None:
             excluded = np.zeros([len(positions), 0], np.int32)
+        available = self._available(available)
         found = Retrieved(
             *tfrec_ops.path_top_k(
                 _places(ids, positions.numpy()),
@@ -76,7 +79,7 @@ class StoreRetriever:
                 users,
                 self._vectors(ids),
                 _places(ids, np.asarray(excluded)),
-                np.zeros(0, bool) if available is None else np.asarray(available)[ids],
+                available if not available.size else _at(available, ids),
                 k,
                 num_paths=self._retriever.num_paths,
             )
@@ -85,6 +88,16 @@ class StoreRetriever:
             positions=_positions(ids, found.positions.numpy()),
             path_triggers=_positions(ids, found.path_triggers.numpy()),
         )
+
+    def _available(self, available: Any) -> np.ndarray:
+        """The items that may be returned, bool `(N,)`; `(0,)` stands for all."""
+        available = np.zeros(0, bool) if available is None else np.asarray(available)
+        if available.shape not in ((0,), (self._retriever.num_items,)):
+            raise ValueError(
+                "`available` must have a value for each of the retriever's "
+                f"{self._retriever.num_items} items. Received: shape {available.shape}"
+            )
+        return available
 
     def _vectors(self, ids: np.ndarray) -> Any:
         """q_i of ascending positions `(C,)`."""
@@ -99,6 +112,11 @@ class StoreRetriever:
                 f"Received: position {ids[-1]}"
             )
         return tf.gather(vectors, ids)
+
+
+def _at(available: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """The values at positions; False behind the end."""
+    return np.append(available, False)[np.minimum(positions, available.size)]
 
 
 def _places(ids: np.ndarray, positions: np.ndarray) -> np.ndarray:

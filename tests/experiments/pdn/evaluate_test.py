@@ -13,15 +13,21 @@ from experiments.pdn.rankers import Ranker
 from tfrec.data import prepared, splits
 
 NUM_ITEMS = 400
-NUM_CATEGORIES = 12
+NUM_CATEGORIES = 250
 
 
 class Table(Ranker):
-    """Scores by user and item, all different; the longer the history, the higher."""
+    """Scores by user and item, all different; the longer the history, the higher.
 
-    def __init__(self, num_users: int):
+    Targets of every other user are among the first, so that some hit and some miss.
+    """
+
+    def __init__(self, problem: problem_lib.Problem):
         random = np.random.default_rng(0)
-        self.scores, self.related = random.random((2, num_users + 1, NUM_ITEMS))
+        users, targets = problem.split.test.user, problem.split.test.targets
+        self.scores, self.related = random.random((2, users.size + 1, NUM_ITEMS))
+        raised = users[::2], targets[::2] - 1
+        self.scores[raised] = 0.95 + 0.05 * self.scores[raised]
 
     def sampled(self, examples, rows, features, candidates):
         users = examples.user[rows]
@@ -81,8 +87,8 @@ def problem(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ranker():
-    return Table(40)
+def ranker(problem):
+    return Table(problem)
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +158,8 @@ def test_full_ranking_leaves_out_what_the_user_has_met(problem, ranker, found):
     _expect(full, pairs)
     assert full["hr300"] == pytest.approx(np.mean(hits))
     assert full["diversity"] == pytest.approx(np.mean(covered) / NUM_CATEGORIES)
+    assert full["diversity"] < 1
+    assert np.sum(pairs, axis=0)[0] > 5
     groups = found[0]["by_length"]["hr300"]
     assert [group["users"] for group in groups.values()] == [
         sum(low < n <= high for n in lengths)
@@ -171,4 +179,5 @@ def test_a_draw_of_users(problem, ranker, found):
     chosen = users["full_user"]
     assert len(set(chosen.tolist())) == 15
     assert (np.diff(chosen) > 0).all()
-    np.testing.assert_array_equal(users["full_hr"], found[1]["full_hr"][chosen - 1])
+    for name in ("full_hr", "full_ndcg", "hr300", "diversity"):
+        np.testing.assert_array_equal(users[name], found[1][name][chosen - 1])

@@ -16,8 +16,9 @@ from experiments.pdn.train import WEIGHTS, build_ranker
 from tests import own_process
 from tests.stores import servers
 from tfrec import stores
+from tfrec.artifacts import ArtifactError
 from tfrec.pdn import index as index_lib
-from tfrec.pdn.index_store import read_from_store
+from tfrec.pdn.index_store import read_from_store, write_to_store
 from tfrec.serving import model_card, warmup
 
 
@@ -170,16 +171,20 @@ def test_the_index_is_published_in_a_store(trained, store_url):
 
 
 def test_a_store_with_another_index_is_refused(trained, store_url):
-    problem, ranker, index, _ = trained
+    problem, ranker, index, version = trained
     shorter = dataclasses.replace(
         index,
         neighbours=index.neighbours[:0],
         similarities=index.similarities[:0],
         row_splits=np.zeros_like(index.row_splits),
     )
-    publish.publish(ranker, problem, shorter, store_url, Console(file=io.StringIO()))
-    with pytest.raises(RuntimeError, match="must give what the index gives"):
-        publish.publish(ranker, problem, index, store_url, Console(file=io.StringIO()))
+    meta = index.meta
+    with stores.open_store(store_url) as store:
+        write_to_store(shorter, store, f"{version}-{meta['k']}-{meta['k_hat']}")
+    with pytest.raises(ArtifactError, match="must hold the index.* other neighbours"):
+        publish.publish(ranker, problem, index, store_url, Console())
+    with stores.open_store(store_url) as store:
+        assert store.current() is None
 
 
 @pytest.mark.parametrize("flag", ["--model=ease", "--nosystem"])
