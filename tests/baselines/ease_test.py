@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import threadpoolctl
+from scipy.linalg import lapack
 
 from tests.baselines import closed_forms
+from tfrec.baselines import ease
 from tfrec.baselines.ease import Ease, EaseConfig
 from tfrec.baselines.popularity import Popularity
 from tfrec.data.splits import leave_one_out, ncf_leave_one_out
@@ -25,6 +28,23 @@ def test_weights_are_ridge_regressions_on_the_other_items(l2):
     np.testing.assert_allclose(model.similarities, expected, rtol=1e-5, atol=1e-7)
 
 
+def test_one_thread_gives_what_many_give(monkeypatch):
+    matrix = closed_forms.csr(closed_forms.dense())
+    expected = Ease().fit(matrix).similarities
+    threads = []
+
+    def limited(*arguments, **settings):
+        threads.extend(pool["num_threads"] for pool in threadpoolctl.threadpool_info())
+        return inverse(*arguments, **settings)
+
+    inverse = lapack.dpotri
+    monkeypatch.setattr(lapack, "dpotri", limited)
+    monkeypatch.setattr(ease, "_MAX_THREADED_BYTES", 0)
+    found = Ease().fit(matrix).similarities
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-8)
+    assert 1 in threads
+
+
 def test_direction_is_from_the_history_to_the_item():
     # Whoever has item 0 has item 1; many have item 1 alone.
     matrix = closed_forms.csr(np.array([[1.0, 1]] * 2 + [[0, 1]] * 8, "float32"))
@@ -39,14 +59,14 @@ def test_beats_popularity_on_ml_100k(ml_100k):
     split = leave_one_out(ml_100k)
     matrix = closed_forms.training_matrix(ml_100k, split)
     negatives = sampled_negatives(ml_100k, split.test, 99, seed=0)
-    ease, popularity = (
+    of_ease, of_popularity = (
         closed_forms.sampled_metrics(
             model.fit(matrix), split, negatives, ml_100k.num_items
         )
         for model in (Ease(), Popularity())
     )
-    assert ease[0] > popularity[0] + 0.1
-    assert ease[1] > popularity[1] + 0.05
+    assert of_ease[0] > of_popularity[0] + 0.1
+    assert of_ease[1] > of_popularity[1] + 0.05
 
 
 def test_ml_1m_official_negatives(require_dataset):

@@ -1,11 +1,16 @@
 """EASE: the linear autoencoder without a diagonal, in closed form."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
 import numpy as np
 
 from tfrec.baselines.closed_form import ItemToItem, checked_matrix, scipy_sparse
+
+
+# OpenBLAS ends the process when several threads factor a larger matrix.
+_MAX_THREADED_BYTES = 1 << 31
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,18 +57,32 @@ class Ease(ItemToItem):
         return self
 
 
+def _threads_for(matrix: np.ndarray) -> Any:
+    """All threads while a matrix is small enough, then one."""
+    if matrix.nbytes <= _MAX_THREADED_BYTES:
+        return contextlib.nullcontext()
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError as error:
+        raise ImportError(
+            'EASE of so many items needs threadpoolctl: pip install "tfrec[baselines]"'
+        ) from error
+    return threadpool_limits(1, "blas")
+
+
 def _inverse(matrix: np.ndarray) -> np.ndarray:
     """Of a symmetric positive definite matrix, by Cholesky; overwrites it."""
     scipy_sparse()
     from scipy.linalg import lapack
 
-    factor, failed = lapack.dpotrf(matrix, lower=True, overwrite_a=True)
-    if failed:
-        raise ValueError(
-            "`interactions` must give a positive definite Gram matrix. "
-            f"Received: minor {failed} is not"
-        )
-    lower, _ = lapack.dpotri(factor, lower=True, overwrite_c=True)
+    with _threads_for(matrix):
+        factor, failed = lapack.dpotrf(matrix, lower=True, overwrite_a=True)
+        if failed:
+            raise ValueError(
+                "`interactions` must give a positive definite Gram matrix. "
+                f"Received: minor {failed} is not"
+            )
+        lower, _ = lapack.dpotri(factor, lower=True, overwrite_c=True)
     lower = np.tril(lower)
     diagonal = np.diag(lower).copy()
     lower += lower.T
