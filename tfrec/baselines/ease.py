@@ -8,7 +8,6 @@ import numpy as np
 
 from tfrec.baselines.closed_form import ItemToItem, checked_matrix, scipy_sparse
 
-
 # OpenBLAS ends the process when several threads factor a larger matrix.
 _MAX_THREADED_BYTES = 1 << 31
 
