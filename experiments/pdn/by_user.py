@@ -18,17 +18,13 @@ METRICS = {
 }
 
 
-OPTIONAL = ("item_to_item_hr", "item_to_item_ndcg")  # not every model ranks so
-
-
 def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
     """The metrics as float32 and their users as int32, compressed, in base64.
 
     Args:
         arrays: of `evaluate`: metrics and their users `(E,)`, whose ids ascend.
     """
-    names = [name for name in METRICS if name in arrays or name not in OPTIONAL]
-    kept = {name: np.asarray(arrays[name], "<f4") for name in names}
+    kept = {name: np.asarray(arrays[name], "<f4") for name in _names(arrays)}
     for name in dict.fromkeys(METRICS.values()):
         kept[name] = np.diff(arrays[name], prepend=0).astype("<i4")
     return {
@@ -42,11 +38,15 @@ def unpack(texts: Mapping[str, str]) -> dict[str, np.ndarray]:
 
     Raises: ValueError, KeyError: `texts` are not of `pack`.
     """
-    names = [name for name in METRICS if name in texts or name not in OPTIONAL]
-    found = {name: _values(texts[name], "<f4").astype(np.float64) for name in names}
+    found = {n: _values(texts[n], "<f4").astype(np.float64) for n in _names(texts)}
     for name in dict.fromkeys(METRICS.values()):
         found[name] = np.cumsum(_values(texts[name], "<i4"), dtype=np.int64)
     return found
+
+
+def _names(held: Mapping[str, object]) -> list[str]:
+    """Metrics that are held or must be: not every model ranks items by items."""
+    return [m for m in METRICS if m in held or not m.startswith("item_to_item")]
 
 
 def _values(text: str, dtype: str) -> np.ndarray:

@@ -7,6 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from experiments.pdn import settings as settings_lib
 
 SHARE = 8  # a trial has one in eight of the examples of a run
+_TOWERS: dict[str, tuple] = {
+    "learning_rate": (1e-3, 3e-3),
+    "embedding_size": (16, 32),
+    "units": ((64, 32), (128, 64)),
+}
 # Fields of the network, or `learning_rate`, and the values that are tried: 8 together.
 GRIDS: dict[str, dict[str, tuple]] = {
     "pdn": {
@@ -14,16 +19,8 @@ GRIDS: dict[str, dict[str, tuple]] = {
         "embedding_size": (16, 32),
         "similarity_units": ((32, 16), (64, 32)),
     },
-    "dssm": {
-        "learning_rate": (1e-3, 3e-3),
-        "embedding_size": (16, 32),
-        "units": ((64, 32), (128, 64)),
-    },
-    "youtube_dnn": {
-        "learning_rate": (1e-3, 3e-3),
-        "embedding_size": (16, 32),
-        "units": ((64, 32), (128, 64)),
-    },
+    "dssm": _TOWERS,
+    "youtube_dnn": _TOWERS,
     "bst": {
         "learning_rate": (1e-3, 3e-3),
         "embedding_size": (16, 32),

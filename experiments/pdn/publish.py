@@ -15,6 +15,15 @@ from tfrec.pdn.store_retrieval import StoreRetriever
 NUM_USERS = 100
 
 
+def check(url: str) -> None:
+    """Asks the store, before what is published is made.
+
+    Raises: StoreError, StoreUnavailable: it can't be used.
+    """
+    with stores.open_store(url) as store:
+        store.versions()
+
+
 def publish(
     ranker: PdnRanker, problem: Problem, index: PathIndex, url: str, console: Console
 ) -> None:
@@ -36,7 +45,7 @@ def publish(
         for name in ("neighbours", "similarities", "row_splits", "item_ids"):
             if not np.array_equal(getattr(held, name), getattr(index, name)):
                 raise ArtifactError(
-                    f"Version {version!r} in {url} must hold the index of this run. "
+                    f"Version {version!r} must hold the index of this run. "
                     f"Received: other {name}"
                 )
         store.switch(version)
@@ -48,12 +57,12 @@ def publish(
             expected = retriever.retrieve(features, top_k).positions.numpy()
             if not np.array_equal(found, expected):
                 raise RuntimeError(
-                    f"Version {version!r} in {url} must give what the index gives. "
+                    f"Version {version!r} must give what the index gives. "
                     f"Received: other items for {(found != expected).any(1).sum()} of "
                     f"{len(found)} users"
                 )
     console.print(
-        f"Version {version} is current in {url}: {examples.size} users get the same "
-        f"{top_k} items from there",
+        f"Version {version} is current in the store: {examples.size} users get the "
+        f"same {top_k} items from there",
         soft_wrap=True,
     )

@@ -92,6 +92,8 @@ def run(
     """All stages; returns the record, which is also `result.json` in `folder`."""
     problem = problem_lib.load(setting, seed, data_home)
     prepare_folder(folder, setting, resume, OUTPUTS)
+    if _STORE.value:
+        publish.check(_STORE.value)
     console.print(
         f"[bold]{setting.dataset}, {setting.model}, seed {seed}[/bold]: "
         f"{problem.split.train.size:,} training targets, "

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from experiments.nann import walk as nann_walk
-from experiments.pdn.speed import synthetic
+from experiments.pdn import synthetic
 from tfrec.data.fields import Fields
 from tfrec.data.schema import Field, Schema
 from tfrec.nann import config as nann_config

@@ -116,7 +116,8 @@ class StoreRetriever:
 
 def _at(available: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """The values at positions; False behind the end."""
-    return np.append(available, False)[np.minimum(positions, available.size)]
+    last = available.size - 1
+    return available[np.minimum(positions, last)] & (positions <= last)
 
 
 def _places(ids: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from experiments import timing
-from experiments.pdn.speed import synthetic
+from experiments.pdn import synthetic
 from tfrec import ops as tfrec_ops
 
 AXES = ("num_items", "k", "num_triggers", "batch")

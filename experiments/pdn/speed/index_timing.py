@@ -12,7 +12,7 @@ from typing import Any
 import rich.console
 
 from experiments import timing
-from experiments.pdn.speed import synthetic
+from experiments.pdn import synthetic
 from tfrec.pdn import index_build
 from tfrec.pdn.index import PathIndex
 from tfrec.pdn.index_inputs import IndexInputs

@@ -14,7 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from experiments import timing
-from experiments.pdn.speed import lookup, synthetic
+from experiments.pdn import synthetic
+from experiments.pdn.speed import lookup
 from experiments.pdn.speed.hnsw import Hnsw
 from tfrec import ops as tfrec_ops
 from tfrec.baselines.config import DssmConfig

@@ -162,7 +162,7 @@ def test_the_index_is_published_in_a_store(trained, store_url):
     for _ in range(2):
         console = Console(file=io.StringIO(), width=200)
         publish.publish(ranker, problem, index, store_url, console)
-        assert f"Version {version} is current in" in console.file.getvalue()
+        assert f"Version {version} is current in the" in console.file.getvalue()
     with stores.open_store(store_url) as store:
         assert store.versions() == {version: "sealed"}
         found = read_from_store(store, index.meta["model_version"])
@@ -185,6 +185,24 @@ def test_a_store_with_another_index_is_refused(trained, store_url):
         publish.publish(ranker, problem, index, store_url, Console())
     with stores.open_store(store_url) as store:
         assert store.current() is None
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("file:///x", "`url` must begin with lmdb://"),
+        ("redis://:secret@127.0.0.1:1?retries=0", "127.0.0.1:1"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_named_at_once(
+    first_run, tmp_path, url, message
+):
+    flags = (f"--data_home={first_run[2]}", "--testing", f"--store={url}")
+    done = _start(tmp_path / "run", *flags)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "secret" not in done.stderr
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["setting.json"]
 
 
 @pytest.mark.parametrize("flag", ["--model=ease", "--nosystem"])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from experiments.pdn.speed import hnsw, lookup, synthetic
+from experiments.pdn import synthetic
+from experiments.pdn.speed import hnsw, lookup
 
 
 def _brute_force(index, triggers, k):

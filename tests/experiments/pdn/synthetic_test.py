@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.pdn.speed import synthetic
+from experiments.pdn import synthetic
 
 
 def test_ranks_are_different_and_follow_zipf():
